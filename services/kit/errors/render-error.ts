@@ -1,0 +1,82 @@
+import { Code, type ConnectError } from "@connectrpc/connect";
+import { Dialect } from "#gen/penstock/type/v1/dialect_pb.ts";
+import { ErrorReason } from "#gen/penstock/type/v1/error_pb.ts";
+import { errorDetailOf, retryDelayMsOf } from "./gateway-error.ts";
+import { type ReasonEntry, reasonEntry } from "./reasons.ts";
+
+/** An error as one dialect writes it. */
+export interface RenderedError {
+  readonly status: number;
+  /** `x-should-retry`, and `retry-after` with `retry-after-ms` where a delay is known. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** The JSON text of the body, without a line end. */
+  readonly body: string;
+}
+
+interface ErrorFacts {
+  readonly entry: ReasonEntry;
+  readonly message: string;
+  readonly param: string | null;
+  readonly code: string | null;
+  readonly type: string;
+}
+
+const internalMessage = "The gateway failed to handle the request.";
+
+/**
+ * Writes an error in the caller's dialect. What is not of the catalogue is shown as an internal error: neither its
+ * message nor its cause reaches the caller.
+ */
+export function renderError(dialect: Dialect, error: ConnectError, requestId: string): RenderedError {
+  const detail = errorDetailOf(error);
+  const facts = factsOf(error);
+  const retryDelayMs = retryDelayMsOf(detail.retryDelay);
+  return {
+    status: facts.entry.httpStatus,
+    headers: {
+      "x-should-retry": facts.entry.retryable ? "true" : "false",
+      ...(retryDelayMs === undefined
+        ? {}
+        : { "retry-after": String(Math.ceil(retryDelayMs / 1000)), "retry-after-ms": String(retryDelayMs) }),
+    },
+    body: JSON.stringify(errorBody(dialect, facts, requestId)),
+  };
+}
+
+/** Writes the event that ends a stream which broke after it began. Never the dialect's final marker. */
+export function renderStreamError(dialect: Dialect, error: ConnectError, requestId: string): string {
+  const body = JSON.stringify(errorBody(dialect, factsOf(error), requestId));
+  return dialect === Dialect.ANTHROPIC_MESSAGES ? `event: error\ndata: ${body}\n\n` : `data: ${body}\n\n`;
+}
+
+function factsOf(error: ConnectError): ErrorFacts {
+  const detail = errorDetailOf(error);
+  const entry = reasonEntry(detail.reason);
+  const internal = entry.code === Code.Internal || error.code === Code.Unknown;
+  const provider = detail.providerError;
+  const fromProvider = provider !== undefined && entry.code === Code.InvalidArgument;
+  return {
+    entry,
+    message: internal ? internalMessage : error.rawMessage,
+    param: detail.metadata["param"] ?? ((fromProvider ? provider.param : "") || null),
+    code: detail.metadata["code"] ?? ((fromProvider ? provider.code : "") || entry.openaiCode),
+    type: detail.reason === ErrorReason.RATE_LIMITED ? (detail.metadata["limit"] ?? entry.openaiType) : entry.openaiType,
+  };
+}
+
+function errorBody(dialect: Dialect, facts: ErrorFacts, requestId: string): object {
+  switch (dialect) {
+    case Dialect.ANTHROPIC_MESSAGES:
+      return {
+        type: "error",
+        error: { type: facts.entry.anthropicType, message: facts.message },
+        request_id: requestId,
+      };
+    case Dialect.GEMINI:
+      return {
+        error: { code: facts.entry.httpStatus, message: facts.message, status: facts.entry.geminiStatus },
+      };
+    default:
+      return { error: { message: facts.message, type: facts.type, param: facts.param, code: facts.code } };
+  }
+}

@@ -1,0 +1,124 @@
+import type { DescMethod, DescService } from "@bufbuild/protobuf";
+import { type CallOptions, Code, ConnectError, type ContextValues, createContextValues, type HandlerContext } from "@connectrpc/connect";
+
+/**
+ * The context of a call inside the process. Everything in it is made when it is first asked for: most handlers ask for
+ * nothing, and an AbortController costs more than the rest of the call.
+ */
+export class LocalContext implements HandlerContext {
+  readonly method: DescMethod;
+  readonly service: DescService;
+  readonly requestMethod = "POST";
+  readonly protocolName = "local";
+  readonly #options: CallOptions | undefined;
+  readonly #deadline: number | undefined;
+  #controller: AbortController | undefined;
+  #aborted = false;
+  #reason: unknown;
+  #values: ContextValues | undefined;
+  #requestHeader: Headers | undefined;
+  #responseHeader: Headers | undefined;
+  #responseTrailer: Headers | undefined;
+
+  constructor(service: DescService, method: DescMethod, options: CallOptions | undefined) {
+    this.service = service;
+    this.method = method;
+    this.#options = options;
+    const timeoutMs = options?.timeoutMs;
+    this.#deadline = timeoutMs === undefined || timeoutMs <= 0 ? undefined : performance.now() + timeoutMs;
+  }
+
+  get url(): string {
+    return `local://${this.service.typeName}/${this.method.name}`;
+  }
+
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.#aborted) {
+        this.#controller.abort(this.#reason);
+      }
+    }
+    return this.#controller.signal;
+  }
+
+  get values(): ContextValues {
+    this.#values ??= this.#options?.contextValues ?? createContextValues();
+    return this.#values;
+  }
+
+  get requestHeader(): Headers {
+    this.#requestHeader ??= new Headers(this.#options?.headers);
+    return this.#requestHeader;
+  }
+
+  get responseHeader(): Headers {
+    this.#responseHeader ??= new Headers();
+    return this.#responseHeader;
+  }
+
+  get responseTrailer(): Headers {
+    this.#responseTrailer ??= new Headers();
+    return this.#responseTrailer;
+  }
+
+  readonly timeoutMs = (): number | undefined =>
+    this.#deadline === undefined ? undefined : Math.max(0, this.#deadline - performance.now());
+
+  /** Aborts the signal, now or when it is first asked for. */
+  abort(reason: unknown): void {
+    if (this.#aborted) {
+      return;
+    }
+    this.#aborted = true;
+    this.#reason = reason;
+    this.#controller?.abort(reason);
+  }
+
+  /** Hands the headers and trailers that the handler set to the caller. */
+  deliverHeaders(): void {
+    this.#options?.onHeader?.(this.responseHeader);
+  }
+
+  deliverTrailers(): void {
+    this.#options?.onTrailer?.(this.responseTrailer);
+  }
+
+  /**
+   * Calls back once when the caller aborts or its deadline passes. Returns what ends the watch. Costs nothing for a
+   * call that has neither.
+   */
+  watch(onEnd: (error: ConnectError) => void): () => void {
+    const signal = this.#options?.signal;
+    const timeoutMs = this.timeoutMs();
+    if (signal === undefined && timeoutMs === undefined) {
+      return nothing;
+    }
+    const onAbort = (): void => onEnd(abortError(signal?.reason));
+    if (signal?.aborted === true) {
+      onAbort();
+      return nothing;
+    }
+    signal?.addEventListener("abort", onAbort, { once: true });
+    const timer =
+      timeoutMs === undefined
+        ? undefined
+        : setTimeout(() => onEnd(new ConnectError("the operation timed out", Code.DeadlineExceeded)), timeoutMs);
+    return () => {
+      signal?.removeEventListener("abort", onAbort);
+      clearTimeout(timer);
+    };
+  }
+}
+
+/** What a caller sees that aborted its own call, as Connect's transports report it. */
+function abortError(reason: unknown): ConnectError {
+  if (reason instanceof ConnectError) {
+    return reason;
+  }
+  return new ConnectError(reason instanceof Error ? reason.message : "This operation was aborted", Code.Canceled);
+}
+
+function nothing(): void {
+  // A call without signal and deadline has nothing to stop watching.
+}
