@@ -1,0 +1,125 @@
+import { FinishReason, type Usage } from "#gen/penstock/type/v1/usage_pb.ts";
+import { CodecError, type JsonObject, ProviderStreamError, type StreamObserver } from "../codec.ts";
+import { createSseBorderCutter } from "../sse/sse-border-cutter.ts";
+import { isJsonObject, parseJson, stringOrEmpty } from "./json-fields.ts";
+import { mapStopReason } from "./map-finish-reason.ts";
+import { decodeUsage, mergeUsage } from "./map-usage.ts";
+import { type DataLine, nextDataLine } from "./next-data-line.ts";
+
+// The quotes are part of the markers: in a text they would be escaped, so most texts cannot match.
+const MESSAGE_MARKER = Buffer.from('"message_');
+const ERROR_MARKER = Buffer.from('"error"');
+const DELTA_MARKER = Buffer.from('"content_block_delta"');
+const CALL_MARKER = Buffer.from('"tool_use"');
+const REDACTED_MARKER = Buffer.from('"redacted_thinking"');
+
+const DELTA_OVERHEAD_BYTES = 130;
+const BYTES_PER_TOKEN = 4;
+
+/** Observes Anthropic's stream: parses what begins and ends the message and errors, and looks at bytes otherwise. */
+export function createStreamObserver(): StreamObserver {
+  const cutter = createSseBorderCutter();
+  let usage: JsonObject | undefined;
+  let decodedUsage: Usage | undefined;
+  let finishReason = FinishReason.UNSPECIFIED;
+  let contentSeen = false;
+  let complete = false;
+  let deltas = 0;
+  let deltaBytes = 0;
+
+  function takeUsage(later: JsonObject["usage"]): void {
+    const merged = mergeUsage(usage, later);
+    if (merged !== usage) {
+      usage = merged;
+      decodedUsage = undefined;
+    }
+  }
+
+  function read(message: JsonObject): void {
+    switch (message["type"]) {
+      case "message_start":
+        takeUsage(isJsonObject(message["message"]) ? message["message"]["usage"] : undefined);
+        break;
+      case "message_delta": {
+        takeUsage(message["usage"]);
+        const stopReason = isJsonObject(message["delta"]) ? stringOrEmpty(message["delta"]["stop_reason"]) : "";
+        if (stopReason !== "") {
+          finishReason = mapStopReason(stopReason);
+          contentSeen = true;
+        }
+        break;
+      }
+      case "message_stop":
+        complete = finishReason !== FinishReason.UNSPECIFIED;
+        break;
+      case "error":
+        throw new ProviderStreamError(message);
+      case undefined:
+        if ((message["error"] ?? undefined) !== undefined) {
+          throw new ProviderStreamError(message);
+        }
+        break;
+      default:
+        break;
+    }
+  }
+
+  function readLines(whole: Buffer, marker: Buffer): void {
+    let line: DataLine | undefined = nextDataLine(whole, marker, 0);
+    while (line !== undefined) {
+      const message = parseJson(line.json, "the stream");
+      if (!isJsonObject(message)) {
+        throw new CodecError("the stream has an event that is not an object", { code: "invalid_stream" });
+      }
+      read(message);
+      line = nextDataLine(whole, marker, line.end);
+    }
+  }
+
+  function countDeltas(whole: Buffer): void {
+    const before = deltas;
+    let at = whole.indexOf(DELTA_MARKER);
+    while (at !== -1) {
+      deltas += 1;
+      at = whole.indexOf(DELTA_MARKER, at + DELTA_MARKER.length);
+    }
+    if (deltas > before) {
+      deltaBytes += whole.length;
+      contentSeen = true;
+    } else if (!contentSeen && (whole.includes(CALL_MARKER) || whole.includes(REDACTED_MARKER))) {
+      contentSeen = true;
+    }
+  }
+
+  return {
+    push(bytes) {
+      const whole = cutter.push(bytes);
+      if (whole.length > 0) {
+        readLines(whole, MESSAGE_MARKER);
+        readLines(whole, ERROR_MARKER);
+        countDeltas(whole);
+      }
+      return whole;
+    },
+    get contentSeen() {
+      return contentSeen;
+    },
+    get complete() {
+      return complete;
+    },
+    get usage() {
+      decodedUsage ??= decodeUsage(usage);
+      return decodedUsage;
+    },
+    get finishReason() {
+      return finishReason;
+    },
+    get pendingBytes() {
+      return cutter.pendingBytes;
+    },
+    get countedOutputTokens() {
+      const textBytes = deltaBytes - deltas * DELTA_OVERHEAD_BYTES;
+      return Math.max(deltas, Math.floor(textBytes / BYTES_PER_TOKEN), contentSeen ? 1 : 0);
+    },
+  };
+}
