@@ -18,8 +18,8 @@ export interface JsonObject {
 export class CodecError extends Error {
   readonly param: string | undefined;
   readonly code: string;
-  constructor(message: string, options: { readonly param?: string; readonly code: string }) {
-    super(message);
+  constructor(message: string, options: { readonly param?: string; readonly code: string; readonly cause?: unknown }) {
+    super(message, { cause: options.cause });
     this.name = "CodecError";
     this.param = options.param;
     this.code = options.code;

@@ -1,0 +1,71 @@
+import type { StreamObserver } from "#codec/codec.ts";
+import { FinishReason, type Usage } from "#gen/penstock/type/v1/usage_pb.ts";
+import { type AnswerEnd, type AnswerReader, noBytes } from "./answer-reader.ts";
+import { estimateUsage } from "./estimate-usage.ts";
+
+/** What forwarding a stream needs to know. */
+export interface ForwardStreamOptions {
+  readonly observer: StreamObserver;
+  /** Whether the dialect ends its streams with a marker after which nothing follows. */
+  readonly hasFinalMarker: boolean;
+  readonly inputBytes: number;
+}
+
+/** Forwards a stream in the caller's own dialect as it arrives, cut at the borders of events. */
+export class ForwardStream implements AnswerReader {
+  readonly contentType = "text/event-stream; charset=utf-8";
+  readonly #observer: StreamObserver;
+  readonly #hasFinalMarker: boolean;
+  readonly #inputBytes: number;
+  /** What came last after the answer was complete: it leaves with the end, so that the journal is written first. */
+  #held: Uint8Array = noBytes;
+
+  constructor(options: ForwardStreamOptions) {
+    this.#observer = options.observer;
+    this.#hasFinalMarker = options.hasFinalMarker;
+    this.#inputBytes = options.inputBytes;
+  }
+
+  get contentSeen(): boolean {
+    return this.#observer.contentSeen;
+  }
+
+  get over(): boolean {
+    return this.#hasFinalMarker && this.#observer.complete;
+  }
+
+  get usageSoFar(): Usage | undefined {
+    const observer = this.#observer;
+    return observer.usage ?? (observer.contentSeen ? this.#estimate() : undefined);
+  }
+
+  push(chunk: Uint8Array): Uint8Array {
+    const forward = this.#observer.push(chunk);
+    if (!this.#observer.complete) {
+      return forward;
+    }
+    const released = this.#held;
+    this.#held = forward;
+    return released;
+  }
+
+  finish(): { readonly bytes: Uint8Array; readonly end: AnswerEnd } | undefined {
+    const observer = this.#observer;
+    const finished = observer.finishReason !== FinishReason.UNSPECIFIED;
+    if (!observer.complete && (!finished || observer.pendingBytes > 0)) {
+      return undefined;
+    }
+    return {
+      bytes: this.#held,
+      end: {
+        usage: observer.usage ?? this.#estimate(),
+        finishReason: observer.finishReason,
+        complete: finished,
+      },
+    };
+  }
+
+  #estimate(): Usage {
+    return estimateUsage(this.#inputBytes, this.#observer.countedOutputTokens);
+  }
+}

@@ -1,0 +1,38 @@
+import { z } from "zod";
+import { count, duration, secret } from "#kit/config/scalars.ts";
+
+const weightedKey = z.strictObject({
+  value: secret().describe("The key itself, usually ${NAME} of an environment variable."),
+  weight: z.number().positive().default(1).describe("Its share of the requests among the account's keys."),
+});
+
+const account = {
+  api_key: secret().optional().describe("The account's key; `none` for a server that takes none."),
+  api_keys: z.array(weightedKey).min(1).optional().describe("Several keys, chosen by weight, in place of api_key."),
+  base_url: z.url({ protocol: /^https?$/ }).optional().describe("Where the API is, when not at the provider's own address."),
+  connections: count().default(1_000).describe("The most connections to the provider at once."),
+  connect_timeout: duration().default(3_000).describe("How long a connection may take."),
+};
+
+/** The `providers` section: one entry for each account, by the name that targets use. */
+export const providersConfig = z
+  .record(
+    z.string().regex(/^[a-z0-9][a-z0-9._-]*$/i, "a provider's name has letters, digits, dots, dashes and underscores"),
+    z.discriminatedUnion("kind", [
+      z.strictObject({ kind: z.literal("openai"), ...account }),
+      z.strictObject({ kind: z.literal("anthropic"), ...account }),
+      z.strictObject({ kind: z.literal("gemini"), ...account }),
+      z.strictObject({
+        kind: z.literal("openai-compatible"),
+        ...account,
+        base_url: z.url({ protocol: /^https?$/ }).describe("Where the API is, up to and with its version."),
+      }),
+      z.strictObject({ kind: z.literal("echo") }),
+    ]),
+  )
+  .default({});
+
+/** The accounts at providers, by name. */
+export type ProvidersConfig = z.output<typeof providersConfig>;
+/** One account. */
+export type ProviderConfig = ProvidersConfig[string];

@@ -1,0 +1,86 @@
+import type { ProviderConfig, ProvidersConfig } from "./config.ts";
+import { createAnthropicKind } from "./providers/anthropic.ts";
+import { createEchoUpstream } from "./providers/echo/create-echo-upstream.ts";
+import { createGeminiKind } from "./providers/gemini.ts";
+import { createOpenAiKind } from "./providers/openai.ts";
+import type { Provider, ProviderKind } from "./providers/provider.ts";
+import { createHttpUpstream } from "./upstream/create-http-upstream.ts";
+
+/** The providers of one version of the configuration. */
+export interface ProviderSet {
+  get(name: string): Provider | undefined;
+  /** Closes the connections of providers that are not in `next` with the very same settings, or of all. */
+  close(): Promise<void>;
+}
+
+/** What a set needs. */
+export interface ProviderSetDeps {
+  /** A number from 0 up to 1. */
+  readonly random: () => number;
+}
+
+const kinds: Readonly<Record<ProviderConfig["kind"], ProviderKind>> = {
+  openai: createOpenAiKind({
+    defaultBaseUrl: "https://api.openai.com/v1",
+    maxTokensField: "max_completion_tokens",
+  }),
+  "openai-compatible": createOpenAiKind({ defaultBaseUrl: "", maxTokensField: "max_tokens" }),
+  anthropic: createAnthropicKind(),
+  gemini: createGeminiKind(),
+  echo: createOpenAiKind({ defaultBaseUrl: "http://echo.invalid/v1", maxTokensField: "max_tokens" }),
+};
+
+/** Opens the providers of a configuration. No connection is made before the first request. */
+export function createProviderSet(config: ProvidersConfig, deps: ProviderSetDeps): ProviderSet {
+  const providers = new Map(Object.entries(config).map(([name, entry]) => [name, openProvider(name, entry, deps)]));
+  return {
+    get: (name) => providers.get(name),
+    async close() {
+      await Promise.all([...providers.values()].map((provider) => provider.upstream.close()));
+    },
+  };
+}
+
+function openProvider(name: string, config: ProviderConfig, deps: ProviderSetDeps): Provider {
+  const kind = kinds[config.kind];
+  if (config.kind === "echo") {
+    return { name, kind, upstream: createEchoUpstream(), basePath: "", chooseKey: () => undefined, secrets: [] };
+  }
+  const baseUrl = new URL(config.base_url ?? kind.defaultBaseUrl);
+  const keys = (config.api_keys ?? (config.api_key === undefined ? [] : [{ value: config.api_key, weight: 1 }]))
+    .map((key) => ({ value: key.value.reveal(), weight: key.weight }))
+    .filter((key) => key.value !== "none");
+  return {
+    name,
+    kind,
+    upstream: createHttpUpstream({
+      origin: baseUrl.origin,
+      connections: config.connections,
+      connectTimeoutMs: config.connect_timeout,
+    }),
+    basePath: baseUrl.pathname.replace(/\/+$/, ""),
+    chooseKey: weightedChoice(keys, deps.random),
+    secrets: [...keys.map((key) => key.value), ...(config.base_url === undefined ? [] : [baseUrl.host])],
+  };
+}
+
+function weightedChoice(
+  keys: readonly { readonly value: string; readonly weight: number }[],
+  random: () => number,
+): () => string | undefined {
+  const [first] = keys;
+  if (keys.length <= 1) {
+    return () => first?.value;
+  }
+  const total = keys.reduce((sum, key) => sum + key.weight, 0);
+  return () => {
+    let left = random() * total;
+    for (const key of keys) {
+      left -= key.weight;
+      if (left < 0) {
+        return key.value;
+      }
+    }
+    return keys.at(-1)?.value;
+  };
+}

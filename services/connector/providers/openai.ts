@@ -1,0 +1,45 @@
+import { createOpenAiChatCodec, createOpenAiEmbedCodec } from "#codec/openai-chat/openai-chat-codec.ts";
+import { Operation } from "#gen/penstock/type/v1/dialect_pb.ts";
+import { memberText } from "../request/edit-body.ts";
+import type { ProviderKind } from "./provider.ts";
+
+/** What differs among servers that speak OpenAI's dialect. */
+export interface OpenAiKindOptions {
+  readonly defaultBaseUrl: string;
+  /** The member that limits output. */
+  readonly maxTokensField: "max_tokens" | "max_completion_tokens";
+}
+
+/** OpenAI and the many servers that speak its dialect. */
+export function createOpenAiKind(options: OpenAiKindOptions): ProviderKind {
+  return {
+    chat: createOpenAiChatCodec({ maxTokensField: options.maxTokensField }),
+    embed: createOpenAiEmbedCodec(),
+    hasFinalMarker: true,
+    defaultBaseUrl: options.defaultBaseUrl,
+    path: (call) => (call.operation === Operation.EMBED ? "/embeddings" : "/chat/completions"),
+    headers: (apiKey) => (apiKey === undefined ? [] : ["authorization", `Bearer ${apiKey}`]),
+    forwardEdits(call, body) {
+      const edits = new Map([["model", JSON.stringify(call.model)]]);
+      if (!call.stream || call.operation !== Operation.CHAT) {
+        return { edits, stripUsage: false };
+      }
+      const wanted = usageWanted(memberText(body, "stream_options"));
+      if (!wanted.already) {
+        edits.set("stream_options", wanted.text);
+      }
+      return { edits, stripUsage: !wanted.already };
+    },
+    outputLimitEdit: (tokens) => [options.maxTokensField, String(tokens)],
+  };
+}
+
+/** The stream options that make the server report usage, and whether the caller had asked for that. */
+function usageWanted(text: string | undefined): { readonly already: boolean; readonly text: string } {
+  const given: unknown = text === undefined ? undefined : JSON.parse(text);
+  const object = typeof given === "object" && given !== null ? given : {};
+  return {
+    already: "include_usage" in object && object.include_usage === true,
+    text: JSON.stringify({ ...object, include_usage: true }),
+  };
+}

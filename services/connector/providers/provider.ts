@@ -1,0 +1,47 @@
+import type { ChatCodec, EmbedCodec } from "#codec/codec.ts";
+import type { Operation } from "#gen/penstock/type/v1/dialect_pb.ts";
+import type { Upstream } from "../upstream/upstream.ts";
+import type { BodyEdits } from "../request/edit-body.ts";
+
+/** What a request to a provider is about. */
+export interface ProviderCall {
+  readonly operation: Operation;
+  /** The provider's own name of the model. */
+  readonly model: string;
+  readonly stream: boolean;
+}
+
+/** A kind of provider: what is alike for all accounts at it. Small, and the same shape for each. */
+export interface ProviderKind {
+  readonly chat: ChatCodec;
+  /** Absent where the provider has no embeddings. */
+  readonly embed?: EmbedCodec;
+  /** Whether streams end with a marker after which nothing follows. */
+  readonly hasFinalMarker: boolean;
+  /** The base URL of the provider's API, without a slash at its end. */
+  readonly defaultBaseUrl: string;
+  /** The path below the base URL. */
+  path(call: ProviderCall): string;
+  /** The credential and what else the API wants as header fields, names and values in turn. */
+  headers(apiKey: string | undefined): readonly string[];
+  /**
+   * The members to set in a body that is forwarded in the provider's own dialect, beside the output limit: the model,
+   * and whatever makes the provider report usage.
+   */
+  forwardEdits(call: ProviderCall, body: Uint8Array): { readonly edits: BodyEdits; readonly stripUsage: boolean };
+  /** The member of a forwarded body that limits output, and its text for a number of tokens. */
+  outputLimitEdit(tokens: bigint, body: Uint8Array): readonly [string, string];
+}
+
+/** One configured account at a provider. */
+export interface Provider {
+  readonly name: string;
+  readonly kind: ProviderKind;
+  readonly upstream: Upstream;
+  /** The path of the base URL, in front of the kind's path. */
+  readonly basePath: string;
+  /** Chooses one of the account's keys; undefined when it needs none. */
+  readonly chooseKey: () => string | undefined;
+  /** Texts that must never reach a caller, should the provider repeat them: the keys. */
+  readonly secrets: readonly string[];
+}

@@ -1,0 +1,263 @@
+import { Buffer } from "node:buffer";
+import { CodecError, type EncodedRequest, type EncodeResponseOptions } from "#codec/codec.ts";
+import type { ExecuteRequest } from "#gen/penstock/connector/v1/connector_service_pb.ts";
+import { Dialect, Operation } from "#gen/penstock/type/v1/dialect_pb.ts";
+import { FinishReason } from "#gen/penstock/type/v1/usage_pb.ts";
+import type { AnswerReader } from "../answer/answer-reader.ts";
+import { estimateUsage } from "../answer/estimate-usage.ts";
+import { ForwardStream } from "../answer/forward-stream.ts";
+import { responseToEvents } from "../answer/response-to-events.ts";
+import { TranslateStream } from "../answer/translate-stream.ts";
+import { type ConvertWhole, WholeAnswer } from "../answer/whole-answer.ts";
+import type { CallerCodecs } from "../caller-codecs.ts";
+import type { Provider, ProviderCall } from "../providers/provider.ts";
+import type { UpstreamRequest } from "../upstream/upstream.ts";
+import { editBody, memberText } from "./edit-body.ts";
+
+/** An attempt that is ready to be sent. */
+export interface PreparedAttempt {
+  readonly request: UpstreamRequest;
+  /** What the provider's dialect cannot express. */
+  readonly dropped: readonly string[];
+  /** Makes what reads the answer; undefined when an answer of this content type cannot be one of a model. */
+  createReader(contentType: string): AnswerReader | undefined;
+}
+
+/** What an answer is given that has no id or time of its own. */
+export type AnswerIdentity = Pick<EncodeResponseOptions, "fallbackId" | "fallbackCreated">;
+
+/** Used where the provider's dialect needs an output limit and the caller gave none. */
+const defaultMaxOutputTokens = 4096;
+
+/** Builds the provider's request: forwarded when both sides speak one dialect, else translated. Throws CodecError. */
+export function prepareAttempt(
+  request: ExecuteRequest,
+  provider: Provider,
+  callers: CallerCodecs,
+  identity: AnswerIdentity,
+): PreparedAttempt {
+  const call: ProviderCall = { operation: request.operation, model: request.model, stream: request.stream };
+  switch (request.operation) {
+    case Operation.CHAT:
+      return request.dialect === provider.kind.chat.dialect
+        ? forwardChat(request, provider, call)
+        : translateChat(request, provider, call, callers, identity);
+    case Operation.EMBED:
+      return request.dialect === provider.kind.embed?.dialect
+        ? forwardEmbed(request, provider, call)
+        : translateEmbed(request, provider, call, callers);
+    default:
+      throw new CodecError("the operation is not known", { code: "unsupported_feature" });
+  }
+}
+
+function forwardChat(request: ExecuteRequest, provider: Provider, call: ProviderCall): PreparedAttempt {
+  const { kind } = provider;
+  const { edits, stripUsage } = kind.forwardEdits(call, request.body);
+  const body = limitOutput(editBody(request.body, edits), request, provider);
+  const inputBytes = body.length;
+  const convert: ConvertWhole = (json, raw) => {
+    const facts = kind.chat.readResponse(json);
+    return {
+      bytes: raw,
+      end: {
+        usage: facts.usage ?? estimateUsage(inputBytes, Math.ceil(raw.length / 4)),
+        finishReason: facts.finishReason,
+        complete: true,
+      },
+    };
+  };
+  return {
+    request: upstreamRequest(provider, call, body),
+    dropped: [],
+    createReader(contentType) {
+      if (!call.stream) {
+        return isJson(contentType) ? new WholeAnswer("application/json", convert) : undefined;
+      }
+      if (isEventStream(contentType)) {
+        return new ForwardStream({
+          observer: kind.chat.createStreamObserver({ stripUsage }),
+          hasFinalMarker: kind.hasFinalMarker,
+          inputBytes,
+        });
+      }
+      return isJson(contentType)
+        ? wholeAsStream(provider, kind.chat.createStreamEncoder({
+            fallbackId: "",
+            fallbackCreated: 0,
+            includeUsage: !stripUsage,
+          }), "text/event-stream; charset=utf-8", inputBytes)
+        : undefined;
+    },
+  };
+}
+
+function translateChat(
+  request: ExecuteRequest,
+  provider: Provider,
+  call: ProviderCall,
+  callers: CallerCodecs,
+  identity: AnswerIdentity,
+): PreparedAttempt {
+  const { kind } = provider;
+  const caller = callers.of(request.dialect);
+  const options: EncodeResponseOptions = { ...identity, includeUsage: callerWantsUsage(request) };
+  const encoded = kind.chat.encodeRequest(caller.decodeChatRequest(request.body), {
+    model: request.model,
+    stream: request.stream,
+    defaultMaxOutputTokens: request.imposedOutputTokens > 0n ? Number(request.imposedOutputTokens) : defaultMaxOutputTokens,
+  });
+  const body = limitOutput(bytesOf(encoded), request, provider);
+  const inputBytes = body.length;
+  return {
+    request: upstreamRequest(provider, call, body),
+    dropped: encoded.dropped,
+    createReader(contentType) {
+      if (!call.stream) {
+        if (!isJson(contentType)) {
+          return undefined;
+        }
+        return new WholeAnswer(request.dialect === Dialect.PENSTOCK ? "application/protobuf" : "application/json", (json) => {
+          const response = kind.chat.decodeResponse(json);
+          const written = caller.encodeChatResponse(response, options);
+          return {
+            bytes: written.body,
+            end: {
+              usage: response.usage ?? estimateUsage(inputBytes, Math.ceil(written.body.length / 4)),
+              finishReason: response.candidates[0]?.finishReason ?? FinishReason.UNSPECIFIED,
+              complete: true,
+            },
+          };
+        });
+      }
+      const encoder = caller.createChatStreamEncoder(options);
+      if (isEventStream(contentType)) {
+        return new TranslateStream({
+          decoder: kind.chat.createStreamDecoder(),
+          encoder,
+          contentType: caller.streamContentType,
+          inputBytes,
+        });
+      }
+      return isJson(contentType) ? wholeAsStream(provider, encoder, caller.streamContentType, inputBytes) : undefined;
+    },
+  };
+}
+
+function forwardEmbed(request: ExecuteRequest, provider: Provider, call: ProviderCall): PreparedAttempt {
+  const { edits } = provider.kind.forwardEdits(call, request.body);
+  const body = editBody(request.body, edits);
+  return {
+    request: upstreamRequest(provider, call, body),
+    dropped: [],
+    createReader: (contentType) =>
+      isJson(contentType)
+        ? new WholeAnswer("application/json", (json, raw) => ({
+            bytes: raw,
+            end: embedEnd(provider.kind.embed?.readUsage(json), body.length),
+          }))
+        : undefined,
+  };
+}
+
+function translateEmbed(
+  request: ExecuteRequest,
+  provider: Provider,
+  call: ProviderCall,
+  callers: CallerCodecs,
+): PreparedAttempt {
+  const codec = provider.kind.embed;
+  if (codec === undefined) {
+    throw new CodecError("this model's provider has no embeddings", { code: "unsupported_feature", param: "model" });
+  }
+  const caller = callers.of(request.dialect);
+  const encoded = codec.encodeRequest(caller.decodeEmbedRequest(request.body), { model: request.model });
+  const body = bytesOf(encoded);
+  return {
+    request: upstreamRequest(provider, call, body),
+    dropped: encoded.dropped,
+    createReader: (contentType) =>
+      isJson(contentType)
+        ? new WholeAnswer(request.dialect === Dialect.PENSTOCK ? "application/protobuf" : "application/json", (json) => {
+            const response = codec.decodeResponse(json);
+            return {
+              bytes: caller.encodeEmbedResponse(response).body,
+              end: embedEnd(response.usage, body.length),
+            };
+          })
+        : undefined,
+  };
+}
+
+/** A provider that answers in one piece though asked to stream: its answer becomes a stream. */
+function wholeAsStream(
+  provider: Provider,
+  encoder: ReturnType<ReturnType<CallerCodecs["of"]>["createChatStreamEncoder"]>,
+  contentType: string,
+  inputBytes: number,
+): AnswerReader {
+  return new WholeAnswer(contentType, (json) => {
+    const response = provider.kind.chat.decodeResponse(json);
+    const bytes = encoder.encode(responseToEvents(response));
+    return {
+      bytes,
+      end: {
+        usage: response.usage ?? estimateUsage(inputBytes, Math.ceil(bytes.length / 4)),
+        finishReason: response.candidates[0]?.finishReason ?? FinishReason.UNSPECIFIED,
+        complete: true,
+      },
+    };
+  });
+}
+
+function upstreamRequest(provider: Provider, call: ProviderCall, body: Uint8Array): UpstreamRequest {
+  return {
+    path: provider.basePath + provider.kind.path(call),
+    headers: [
+      "content-type",
+      "application/json",
+      "accept",
+      call.stream ? "text/event-stream" : "application/json",
+      // A compressed stream cannot be cut at the borders of events as it arrives.
+      "accept-encoding",
+      "identity",
+      "user-agent",
+      "penstock",
+      ...provider.kind.headers(provider.chooseKey()),
+    ],
+    body,
+  };
+}
+
+function limitOutput(body: Uint8Array, request: ExecuteRequest, provider: Provider): Uint8Array {
+  if (request.imposedOutputTokens === 0n) {
+    return body;
+  }
+  return editBody(body, new Map([provider.kind.outputLimitEdit(request.imposedOutputTokens, body)]));
+}
+
+/** Whether a caller of OpenAI's dialect asked for the usage chunk; the other dialects always report usage. */
+function callerWantsUsage(request: ExecuteRequest): boolean {
+  if (request.dialect !== Dialect.OPENAI_CHAT || !request.stream) {
+    return true;
+  }
+  const given: unknown = JSON.parse(memberText(request.body, "stream_options") ?? "null");
+  return typeof given === "object" && given !== null && "include_usage" in given && given.include_usage === true;
+}
+
+function embedEnd(usage: AnswerReader["usageSoFar"], inputBytes: number) {
+  return { usage: usage ?? estimateUsage(inputBytes, 0), finishReason: FinishReason.UNSPECIFIED, complete: true };
+}
+
+function bytesOf(encoded: EncodedRequest): Uint8Array {
+  return Buffer.from(JSON.stringify(encoded.body));
+}
+
+function isEventStream(contentType: string): boolean {
+  return contentType.startsWith("text/event-stream");
+}
+
+/** Some servers leave the content type out or call JSON text; what is no JSON is found out by reading it. */
+function isJson(contentType: string): boolean {
+  return contentType === "" || contentType.includes("json") || contentType.startsWith("text/plain");
+}
