@@ -1,0 +1,90 @@
+import { randomUUIDv7 } from "node:crypto";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import type { Client, ServiceImpl } from "@connectrpc/connect";
+import type { ConnectorService } from "#gen/penstock/connector/v1/connector_service_pb.ts";
+import type { RouterService } from "#gen/penstock/router/v1/router_service_pb.ts";
+import { ErrorReason } from "#gen/penstock/type/v1/error_pb.ts";
+import { gatewayError, retryDelayMsOf } from "#kit/errors/gateway-error.ts";
+import type { TargetHealth } from "./health/target-health.ts";
+import { modelEntries, modelEntry } from "./model-entries.ts";
+import { type ExecutionDeps, RequestExecution } from "./request-execution.ts";
+import { orderTargets } from "./strategy/order-targets.ts";
+import type { RoutedModel, RoutingTable } from "./targets.ts";
+import type { TableFeed } from "./table-feed.ts";
+
+/** What the service needs. */
+export interface RouterDeps {
+  readonly feed: TableFeed;
+  readonly health: TargetHealth;
+  readonly connectorFor: (provider: string) => Client<typeof ConnectorService>;
+  readonly random: () => number;
+  /** Unix milliseconds. */
+  readonly now: () => number;
+  /** Monotonic milliseconds. */
+  readonly monotonicNow: () => number;
+}
+
+/** How long a target that limits the rate is left behind when it does not say for how long. */
+const defaultCoolMs = 1_000;
+
+/** Translates between RouterService and the routing of requests. */
+export function createRouterService(deps: RouterDeps): ServiceImpl<typeof RouterService> {
+  const execution: ExecutionDeps = {
+    connectorFor: deps.connectorFor,
+    newAttemptId: randomUUIDv7,
+    now: deps.now,
+    monotonicNow: deps.monotonicNow,
+    random: deps.random,
+    onFailure(target, error) {
+      const askedMs = retryDelayMsOf(error.retryDelay);
+      if (askedMs !== undefined || error.httpStatus === 429) {
+        deps.health.cool(target, askedMs ?? defaultCoolMs);
+      }
+    },
+  };
+
+  function find(table: RoutingTable, name: string): RoutedModel {
+    const model = table.find(name);
+    if (model === undefined) {
+      throw gatewayError(ErrorReason.MODEL_NOT_FOUND, `The model ${JSON.stringify(name)} does not exist.`);
+    }
+    return model;
+  }
+
+  function order(model: RoutedModel, pricedOnly: boolean) {
+    return orderTargets(model, { random: deps.random, cooling: deps.health.isCooling, pricedOnly });
+  }
+
+  return {
+    execute(request) {
+      const model = find(deps.feed.current, request.model);
+      return new RequestExecution(request, model, order(model, request.pricedOnly), execution);
+    },
+    explain(request) {
+      const model = find(deps.feed.current, request.model);
+      return {
+        targets: order(model, false).map((target, index) => ({
+          provider: target.provider,
+          model: target.model,
+          route: target.route,
+          weight: BigInt(Math.round(target.weight * 1_000)),
+          reason: deps.health.isCooling(target)
+            ? "It asked to be left alone for a while."
+            : index === 0
+              ? "It was drawn by weight from the route."
+              : `It is tried after ${index} other ${index === 1 ? "target" : "targets"}.`,
+        })),
+      };
+    },
+    getModel(request) {
+      return { model: modelEntry(find(deps.feed.current, request.model), timestampFromMs(deps.now())) };
+    },
+    watchModels(_request, context) {
+      const createTime = timestampFromMs(deps.now());
+      return deps.feed.watch(context.signal, (table) => ({
+        models: modelEntries(table, createTime),
+        openProviders: [...table.providers],
+      }));
+    },
+  };
+}

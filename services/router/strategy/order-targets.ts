@@ -1,0 +1,51 @@
+import type { RoutedModel, Target } from "../targets.ts";
+
+/** What a choice of targets depends on, beside the model. */
+export interface OrderContext {
+  /** A number from 0 up to 1. */
+  readonly random: () => number;
+  /** Whether a target should rest, because it said so. */
+  readonly cooling: (target: Target) => boolean;
+  /** Leaves targets without a price out. */
+  readonly pricedOnly: boolean;
+}
+
+/**
+ * The targets of a model in the order in which one request tries them: within a group a weighted draw without
+ * replacement, the groups one after another, and targets that should rest behind all others.
+ */
+export function orderTargets(model: RoutedModel, context: OrderContext): readonly Target[] {
+  const awake: Target[] = [];
+  const resting: Target[] = [];
+  const seen = new Set<string>();
+  for (const group of model.groups) {
+    for (const target of drawAll(group, context.random)) {
+      if (seen.has(target.id) || (context.pricedOnly && target.prices === undefined)) {
+        continue;
+      }
+      seen.add(target.id);
+      (context.cooling(target) ? resting : awake).push(target);
+    }
+  }
+  return [...awake, ...resting];
+}
+
+function drawAll(group: readonly Target[], random: () => number): readonly Target[] {
+  if (group.length <= 1) {
+    return group;
+  }
+  const left = [...group];
+  const drawn: Target[] = [];
+  while (left.length > 0) {
+    let at = random() * left.reduce((sum, target) => sum + target.weight, 0);
+    let index = 0;
+    for (; index < left.length - 1; index += 1) {
+      at -= left[index]?.weight ?? 0;
+      if (at < 0) {
+        break;
+      }
+    }
+    drawn.push(...left.splice(index, 1));
+  }
+  return drawn;
+}
