@@ -1,0 +1,81 @@
+import type { BudgetAccount } from "./reserve.ts";
+import type { Slice } from "./slice.ts";
+
+/** Why a request that waited for a budget was not served. */
+export type WaitRefusal = "exhausted" | "unavailable";
+
+/** A request that waits for an account. */
+export interface Waiter {
+  readonly cost: bigint;
+  readonly minimum: bigint;
+  /** Tries again; `complete` says that the account has all it can get. True when the request is decided. */
+  attempt(complete: boolean): boolean;
+  refuse(reason: WaitRefusal): void;
+}
+
+/**
+ * One budget of this process: its slice, and the requests that wait for it, in order. At most one synchronisation with
+ * the store runs at a time.
+ */
+export class Account implements BudgetAccount {
+  readonly budgetId: string;
+  slice: Slice | undefined;
+  lastUseMs = 0;
+  lastSyncMs = 0;
+  isSyncing = false;
+  #waiters: Waiter[] = [];
+
+  constructor(budgetId: string) {
+    this.budgetId = budgetId;
+  }
+
+  get waiting(): number {
+    return this.#waiters.length;
+  }
+
+  /** The request that is served next. */
+  get first(): Waiter | undefined {
+    return this.#waiters[0];
+  }
+
+  enqueue(waiter: Waiter): void {
+    this.#waiters.push(waiter);
+  }
+
+  remove(waiter: Waiter): void {
+    const index = this.#waiters.indexOf(waiter);
+    if (index >= 0) {
+      this.#waiters.splice(index, 1);
+    }
+  }
+
+  /**
+   * Serves waiting requests in order until one needs more than the slice has and the budget may still have it. `room` is
+   * what the budget had left when the store was last asked; undefined when it was not asked since they began to wait.
+   */
+  serve(room: bigint | undefined): void {
+    const waiters = this.#waiters;
+    const known = room === undefined ? undefined : room > 0n ? room : 0n;
+    let decided = 0;
+    for (const waiter of waiters) {
+      if (!waiter.attempt(known === 0n)) {
+        const available = this.slice?.available ?? 0n;
+        if (known === undefined || waiter.minimum <= available + known) {
+          break;
+        }
+        waiter.refuse("exhausted");
+      }
+      decided += 1;
+    }
+    waiters.splice(0, decided);
+  }
+
+  /** Refuses all waiting requests. */
+  refuseAll(reason: WaitRefusal): void {
+    const waiters = this.#waiters;
+    this.#waiters = [];
+    for (const waiter of waiters) {
+      waiter.refuse(reason);
+    }
+  }
+}
