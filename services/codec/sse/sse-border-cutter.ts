@@ -11,8 +11,10 @@ export interface SseBorderCutter {
    * CodecError (`frame_too_large`) when the rest grows past the cap.
    */
   push(bytes: Uint8Array): Buffer;
-  /** The bytes of the event that is not whole yet, and forgets them. */
+  /** Returns the bytes of the event that is not whole yet, and forgets them. */
   takeRest(): Buffer;
+  /** Returns the bytes of the event that is not whole yet, and keeps them. Copies them: meant for small rests. */
+  peekRest(): Buffer;
   /** How many bytes are held back. */
   readonly pendingBytes: number;
 }
@@ -95,6 +97,7 @@ export function createSseBorderCutter(maxEventBytes: number = MAX_SSE_EVENT_BYTE
       return whole;
     },
     takeRest,
+    peekRest: () => Buffer.concat(pieces, pendingBytes),
     get pendingBytes() {
       return pendingBytes;
     },

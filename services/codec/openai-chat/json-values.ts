@@ -1,0 +1,54 @@
+import type { Json, JsonObject } from "../codec.ts";
+
+/** Says whether a value is a JSON object, and not an array or null. */
+export function isJsonObject(value: unknown): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** Says whether a value is a JSON array. Narrower than `Array.isArray`, which gives `any[]` for readonly arrays. */
+export function isJsonArray(value: Json | undefined): value is readonly Json[] {
+  return Array.isArray(value);
+}
+
+/** The value when it is an object, else undefined. */
+export function asObject(value: Json | undefined): JsonObject | undefined {
+  return isJsonObject(value) ? value : undefined;
+}
+
+/** The value when it is an array, else an empty one. */
+export function asArray(value: Json | undefined): readonly Json[] {
+  return isJsonArray(value) ? value : [];
+}
+
+/** The value when it is a string, else the empty string. */
+export function asString(value: Json | undefined): string {
+  return typeof value === "string" ? value : "";
+}
+
+/** The value when it is a finite number, else undefined. */
+export function asNumber(value: Json | undefined): number | undefined {
+  return typeof value === "number" && Number.isFinite(value) ? value : undefined;
+}
+
+/** The value when it is a boolean, else undefined. */
+export function asBoolean(value: Json | undefined): boolean | undefined {
+  return typeof value === "boolean" ? value : undefined;
+}
+
+/** Sets a key of an object under construction when there is a value for it. */
+export function setDefined(target: Record<string, Json>, key: string, value: Json | undefined): void {
+  if (value !== undefined) {
+    target[key] = value;
+  }
+}
+
+/** The JSON object that a text holds; undefined when the text holds anything else. */
+export function parseJsonObject(text: string): JsonObject | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return isJsonObject(value) ? value : undefined;
+  } catch {
+    // Callers decide what text that is not JSON means; undefined says it.
+    return undefined;
+  }
+}

@@ -1,0 +1,179 @@
+import { FinishReason, type Usage } from "#gen/penstock/type/v1/usage_pb.ts";
+import type { JsonObject, StreamObserver } from "../codec.ts";
+import { createSseBorderCutter } from "../sse/sse-border-cutter.ts";
+import { createSseDecoder } from "../sse/sse-decoder.ts";
+import { splitSseEvents } from "../sse/split-sse-events.ts";
+import { readUsage } from "./decode-response.ts";
+import { asArray, asObject, isJsonArray, isJsonObject } from "./json-values.ts";
+import { mapFinishReason } from "./map-finish-reason.ts";
+import { parseChunk } from "./stream-decoder.ts";
+
+/** Creates an observer for one stream of chat completion chunks. */
+export function createStreamObserver(options: { readonly stripUsage: boolean }): StreamObserver {
+  return new OpenAiStreamObserver(options.stripUsage);
+}
+
+const DONE = Buffer.from("[DONE]");
+const ERROR = Buffer.from("error");
+const USAGE = Buffer.from('"usage"');
+const FINISH_REASON = Buffer.from('"finish_reason"');
+const DELTA = Buffer.from('"delta"');
+const NOTHING = Buffer.alloc(0);
+
+const OPEN_BRACE = 0x7b;
+const QUOTE = 0x22;
+const COLON = 0x3a;
+const SPACE = 0x20;
+
+// A final marker whose blank line is missing, as the rest of a stream.
+const LAST_MARKER = /^data: ?\[DONE\]\s*$/;
+const MAX_LAST_MARKER_BYTES = 16;
+
+// Chunks with more text than this hold several tokens, and their bytes count them better than their number does.
+const MANY_TOKENS_BYTES = 64;
+const BYTES_PER_TOKEN = 4;
+
+class OpenAiStreamObserver implements StreamObserver {
+  readonly #stripUsage: boolean;
+  readonly #cutter = createSseBorderCutter();
+  readonly #sse = createSseDecoder();
+  #chunks = 0;
+  #bytes = 0;
+  /** The bytes of a chunk that are not its delta, measured on the first one with content. */
+  #overheadBytes = 0;
+  contentSeen = false;
+  complete = false;
+  usage: Usage | undefined;
+  finishReason: FinishReason = FinishReason.UNSPECIFIED;
+
+  constructor(stripUsage: boolean) {
+    this.#stripUsage = stripUsage;
+  }
+
+  get pendingBytes(): number {
+    return this.#cutter.pendingBytes;
+  }
+
+  get countedOutputTokens(): number {
+    if (!this.contentSeen) {
+      return 0;
+    }
+    const payload = this.#bytes - this.#chunks * this.#overheadBytes;
+    const isBulky = payload > this.#chunks * MANY_TOKENS_BYTES;
+    return Math.max(1, isBulky ? Math.ceil(payload / BYTES_PER_TOKEN) : this.#chunks);
+  }
+
+  push(bytes: Uint8Array): Uint8Array {
+    if (this.complete) {
+      return bytes;
+    }
+    const whole = this.#cutter.push(bytes);
+    const forward = whole.length === 0 ? NOTHING : this.#observe(whole);
+    const pending = this.#cutter.pendingBytes;
+    if (pending > 0 && (this.complete || (pending <= MAX_LAST_MARKER_BYTES && this.#restIsLastMarker()))) {
+      this.complete = true;
+      return Buffer.concat([forward, this.#cutter.takeRest()]);
+    }
+    return forward;
+  }
+
+  #restIsLastMarker(): boolean {
+    return LAST_MARKER.test(this.#cutter.peekRest().toString("latin1"));
+  }
+
+  #observe(whole: Buffer): Buffer {
+    this.#bytes += whole.length;
+    this.#chunks += countOccurrences(whole, DELTA);
+    if (this.contentSeen && !needsLook(whole)) {
+      return whole;
+    }
+    const events = splitSseEvents(whole);
+    const kept = events.filter(
+      (event) => this.complete || (this.contentSeen && !needsLook(event)) || this.#look(event),
+    );
+    return kept.length === events.length ? whole : Buffer.concat(kept);
+  }
+
+  /** Parses an event and notes what it says. False when it is not to be forwarded. */
+  #look(event: Buffer): boolean {
+    for (const message of this.#sse.push(event)) {
+      if (message.data.trim() === "[DONE]") {
+        this.complete = true;
+        return true;
+      }
+      const chunk = parseChunk(message);
+      const usage = readUsage(chunk);
+      this.usage = usage ?? this.usage;
+      const choices = chunk["choices"];
+      for (const choice of asArray(choices)) {
+        this.#noteChoice(asObject(choice) ?? {}, event.length);
+      }
+      if (this.#stripUsage && isJsonArray(choices) && choices.length === 0 && isJsonObject(chunk["usage"])) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  #noteChoice(choice: JsonObject, eventBytes: number): void {
+    const reason = mapFinishReason(choice["finish_reason"]);
+    if (reason !== FinishReason.UNSPECIFIED) {
+      this.contentSeen = true;
+      // The finish of the first candidate is the one that is told.
+      if (this.finishReason === FinishReason.UNSPECIFIED || choice["index"] === 0) {
+        this.finishReason = reason;
+      }
+    }
+    const delta = asObject(choice["delta"]);
+    if (delta !== undefined && !this.contentSeen && hasContent(delta)) {
+      this.contentSeen = true;
+      this.#overheadBytes = Math.max(0, eventBytes - Buffer.byteLength(JSON.stringify(delta)));
+    }
+  }
+}
+
+/** Whether a delta says anything beside the role. */
+function hasContent(delta: JsonObject): boolean {
+  return Object.entries(delta).some(
+    ([key, value]) =>
+      key !== "role" &&
+      value !== undefined &&
+      value !== null &&
+      value !== "" &&
+      !(isJsonArray(value) && value.length === 0),
+  );
+}
+
+/** Whether bytes may hold the final marker, an error, a finish or usage. Costs four searches and parses nothing. */
+function needsLook(bytes: Buffer): boolean {
+  return (
+    bytes.includes(DONE) ||
+    bytes.includes(ERROR) ||
+    hasMember(bytes, FINISH_REASON, QUOTE) ||
+    hasMember(bytes, USAGE, OPEN_BRACE)
+  );
+}
+
+/** Whether some member `name` has a value that begins with `first`: most chunks have these members with null. */
+function hasMember(bytes: Buffer, name: Buffer, first: number): boolean {
+  for (let at = bytes.indexOf(name); at >= 0; at = bytes.indexOf(name, at + name.length)) {
+    let next = at + name.length;
+    let byte = bytes[next];
+    while (byte === COLON || (byte !== undefined && byte <= SPACE)) {
+      next++;
+      byte = bytes[next];
+    }
+    if (byte === first) {
+      return true;
+    }
+  }
+  return false;
+}
+
+function countOccurrences(bytes: Buffer, pattern: Buffer): number {
+  let count = 0;
+  for (let at = bytes.indexOf(pattern); at >= 0; at = bytes.indexOf(pattern, at + pattern.length)) {
+    count++;
+  }
+  return count;
+}
