@@ -1,4 +1,3 @@
-import type { BudgetAccount } from "./reserve.ts";
 import type { Slice } from "./slice.ts";
 
 /** Why a request that waited for a budget was not served. */
@@ -17,10 +16,13 @@ export interface Waiter {
  * One budget of this process: its slice, and the requests that wait for it, in order. At most one synchronisation with
  * the store runs at a time.
  */
-export class Account implements BudgetAccount {
+export class Account {
   readonly budgetId: string;
+  /** What this process may decide about; undefined until it is first needed, and after it was given back. */
   slice: Slice | undefined;
+  /** When a request last used it, in milliseconds. */
   lastUseMs = 0;
+  /** When the store last answered for it, in milliseconds. */
   lastSyncMs = 0;
   isSyncing = false;
   #waiters: Waiter[] = [];
@@ -29,6 +31,7 @@ export class Account implements BudgetAccount {
     this.budgetId = budgetId;
   }
 
+  /** How many requests wait for more, or for the store's word that there is no more. */
   get waiting(): number {
     return this.#waiters.length;
   }

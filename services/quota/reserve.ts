@@ -1,23 +1,13 @@
+import type { Account } from "./budget-account.ts";
 import type { RateWindow } from "./rate-window.ts";
 import type { RecentSet } from "./recent-set.ts";
 import type { Slice } from "./slice.ts";
-
-/** A budget as this process sees it. */
-export interface BudgetAccount {
-  readonly budgetId: string;
-  /** What this process may decide about; undefined until it is first needed. */
-  slice: Slice | undefined;
-  /** When the slice was last used, in milliseconds. */
-  lastUseMs: number;
-  /** Requests that wait for more, or for the store's word that there is no more. */
-  readonly waiting: number;
-}
 
 /** Everything that limits a key. */
 export interface KeyLimits {
   readonly keyId: string;
   /** The budgets that a request is held against, from the key's own upwards. */
-  accounts: readonly BudgetAccount[];
+  accounts: readonly Account[];
   requests: RateWindow | undefined;
   tokens: RateWindow | undefined;
 }

@@ -1,0 +1,72 @@
+import pg from "pg";
+import { keyChannel } from "./store/postgres-keys.ts";
+
+/** What the listener works with. */
+export interface KeyListenerDeps {
+  readonly databaseUrl: string;
+  /** Hears the id of a key that changed, in any process. */
+  readonly onKey: (keyId: string) => void;
+  /** Called when the connection is there again: changes may have been missed. */
+  readonly onConnected: () => void;
+  readonly onError: (error: unknown) => void;
+}
+
+/** Listens for changes of keys that other processes make. */
+export interface KeyListener {
+  stop(): Promise<void>;
+}
+
+const firstDelayMs = 250;
+const lastDelayMs = 5_000;
+
+/** Starts to listen, on a connection of its own that is made again whenever it breaks. Does not wait for it. */
+export function startKeyListener(deps: KeyListenerDeps): KeyListener {
+  let client: pg.Client | undefined;
+  let timer: NodeJS.Timeout | undefined;
+  let delayMs = firstDelayMs;
+  let isStopped = false;
+
+  const retry = (error: unknown): void => {
+    if (isStopped || timer !== undefined) {
+      return;
+    }
+    deps.onError(error);
+    timer = setTimeout(() => {
+      timer = undefined;
+      void connect();
+    }, delayMs);
+    delayMs = Math.min(lastDelayMs, delayMs * 2);
+  };
+
+  const connect = async (): Promise<void> => {
+    const next = new pg.Client({
+      connectionString: deps.databaseUrl,
+      application_name: "penstock quota keys",
+      connectionTimeoutMillis: lastDelayMs,
+      keepAlive: true,
+    });
+    client = next;
+    next.on("error", retry);
+    next.on("end", () => retry(new Error("the connection that listens for keys has ended")));
+    next.on("notification", (message) => deps.onKey(message.payload ?? ""));
+    try {
+      await next.connect();
+      await next.query(`LISTEN ${keyChannel}`);
+      delayMs = firstDelayMs;
+      deps.onConnected();
+    } catch (error) {
+      // Ending a client that failed to connect has nothing more to say.
+      void next.end().catch(() => undefined);
+      retry(error);
+    }
+  };
+
+  void connect();
+  return {
+    async stop() {
+      isStopped = true;
+      clearTimeout(timer);
+      await client?.end().catch(deps.onError);
+    },
+  };
+}
