@@ -1,11 +1,5 @@
 import { create } from "@bufbuild/protobuf";
-import {
-  type CacheControl,
-  CacheControlSchema,
-  type Message,
-  type Part,
-  Role,
-} from "#gen/penstock/chat/v1/chat_pb.ts";
+import { type CacheControl, CacheControlSchema, type Message, type Part, Role } from "#gen/penstock/chat/v1/chat_pb.ts";
 import type { Json, JsonObject } from "../codec.ts";
 import {
   filePart,
@@ -46,7 +40,12 @@ export function decodeMessages(messages: readonly Json[]): Message[] {
       case "assistant":
         return [message(Role.ASSISTANT, decodeAssistantTurn(content, path))];
       case "system":
-        return [message(Role.SYSTEM, content.map((block, place) => decodeUserBlock(block, `${path}.content[${place}]`)))];
+        return [
+          message(
+            Role.SYSTEM,
+            content.map((block, place) => decodeUserBlock(block, `${path}.content[${place}]`)),
+          ),
+        ];
       default:
         throw invalidValue(`${path}.role`, "must be user or assistant");
     }

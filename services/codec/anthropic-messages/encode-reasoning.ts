@@ -111,7 +111,8 @@ function lacksThoughts(request: ChatRequest): boolean {
   const called = parts.some((part) => part.content.case === "toolCall");
   const thought = parts.some(
     (part) =>
-      part.content.case === "reasoning" && (part.content.value.signature !== "" || part.content.value.redactedData !== ""),
+      part.content.case === "reasoning" &&
+      (part.content.value.signature !== "" || part.content.value.redactedData !== ""),
   );
   return called && !thought;
 }

@@ -58,9 +58,12 @@ function encodePart(part: Part, finishReason: FinishReason): JsonObject[] {
     case undefined:
       return [];
     default:
-      throw new CodecError(`an answer with a part of the kind ${content.case} cannot be written for Anthropic's clients`, {
-        code: "unsupported_feature",
-      });
+      throw new CodecError(
+        `an answer with a part of the kind ${content.case} cannot be written for Anthropic's clients`,
+        {
+          code: "unsupported_feature",
+        },
+      );
   }
 }
 

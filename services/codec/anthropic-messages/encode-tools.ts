@@ -66,9 +66,7 @@ function closeObjects(schema: Json): Json {
   if (!isJsonObject(schema)) {
     return schema;
   }
-  const closed = Object.fromEntries(
-    Object.entries(schema).map(([key, value]) => [key, closeIn(key, value)]),
-  );
+  const closed = Object.fromEntries(Object.entries(schema).map(([key, value]) => [key, closeIn(key, value)]));
   const { type, properties } = schema;
   const open = (type === "object" || (type === undefined && properties !== undefined)) && isOpen(schema);
   return open ? { ...closed, additionalProperties: false } : closed;

@@ -12,9 +12,7 @@ const BY_STOP_REASON: ReadonlyMap<string, FinishReason> = new Map([
 
 /** Maps Anthropic's `stop_reason`; a word that is not known counts as STOP, none at all as not finished. */
 export function mapStopReason(stopReason: string): FinishReason {
-  return stopReason === ""
-    ? FinishReason.UNSPECIFIED
-    : (BY_STOP_REASON.get(stopReason) ?? FinishReason.STOP);
+  return stopReason === "" ? FinishReason.UNSPECIFIED : (BY_STOP_REASON.get(stopReason) ?? FinishReason.STOP);
 }
 
 /** Why an answer stopped, as the intermediate form says it. */

@@ -1,7 +1,15 @@
 import type { ChatEvent } from "#gen/penstock/chat/v1/chat_pb.ts";
 import { CodecError, type Json, type JsonObject, ProviderStreamError, type StreamDecoder } from "../codec.ts";
 import { createSseDecoder, type SseEvent } from "../sse/sse-decoder.ts";
-import { endEvent, finishEvent, reasoningDelta, startEvent, textDelta, toolCallDelta, toolCallStart } from "./chat-events.ts";
+import {
+  endEvent,
+  finishEvent,
+  reasoningDelta,
+  startEvent,
+  textDelta,
+  toolCallDelta,
+  toolCallStart,
+} from "./chat-events.ts";
 import { isJsonObject, parseJson, stringOrEmpty } from "./json-fields.ts";
 import { mapStopReason } from "./map-finish-reason.ts";
 import { decodeUsage, mergeUsage } from "./map-usage.ts";
@@ -167,7 +175,9 @@ function pushThought(text: string, signature: string, events: ChatEvent[]): void
 
 /** True for an error without the type of an event, as proxies put it into a stream. */
 function isErrorBody(message: JsonObject): boolean {
-  return message["type"] === "error" || (message["type"] === undefined && (message["error"] ?? undefined) !== undefined);
+  return (
+    message["type"] === "error" || (message["type"] === undefined && (message["error"] ?? undefined) !== undefined)
+  );
 }
 
 function isBlockMessage(type: Json | undefined): boolean {

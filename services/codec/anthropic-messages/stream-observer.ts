@@ -21,7 +21,7 @@ export function createStreamObserver(): StreamObserver {
   const cutter = createSseBorderCutter();
   let usage: JsonObject | undefined;
   let decodedUsage: Usage | undefined;
-  let finishReason = FinishReason.UNSPECIFIED;
+  let finishReason: FinishReason = FinishReason.UNSPECIFIED;
   let contentSeen = false;
   let complete = false;
   let deltas = 0;

@@ -62,7 +62,9 @@ export function createToolCallQueue(sink: ToolCallSink): ToolCallQueue {
     push({ callIndex, argumentsJson }) {
       const call = calls.find(({ start }) => start.callIndex === callIndex);
       if (call === undefined) {
-        throw new CodecError(`the stream continues tool call ${callIndex}, which is not open`, { code: "invalid_stream" });
+        throw new CodecError(`the stream continues tool call ${callIndex}, which is not open`, {
+          code: "invalid_stream",
+        });
       }
       if (argumentsJson === "") {
         return;

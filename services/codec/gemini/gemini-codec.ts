@@ -1,0 +1,46 @@
+import { Dialect } from "#gen/penstock/type/v1/dialect_pb.ts";
+import type { ChatCodec, EmbedCodec } from "../codec.ts";
+import { decodeError } from "./decode-error.ts";
+import { decodeRequest } from "./decode-request.ts";
+import { decodeResponse, readResponse } from "./decode-response.ts";
+import {
+  decodeEmbedRequest,
+  decodeEmbedResponse,
+  encodeEmbedRequest,
+  encodeEmbedResponse,
+  readEmbedUsage,
+} from "./embed.ts";
+import { encodeRequest } from "./encode-request.ts";
+import { encodeResponse } from "./encode-response.ts";
+import { createStreamDecoder } from "./stream-decoder.ts";
+import { createStreamEncoder } from "./stream-encoder.ts";
+import { createStreamObserver } from "./stream-observer.ts";
+
+/** Creates the codec of Gemini's generateContent. It has no state of its own, so one serves a whole process. */
+export function createGeminiCodec(): ChatCodec {
+  return {
+    dialect: Dialect.GEMINI,
+    decodeRequest,
+    encodeRequest,
+    decodeResponse,
+    encodeResponse,
+    createStreamDecoder,
+    createStreamEncoder,
+    // Gemini always reports usage, so there is no event that only the gateway asked for.
+    createStreamObserver: () => createStreamObserver(),
+    readResponse,
+    decodeError,
+  };
+}
+
+/** Creates the codec of Gemini's batchEmbedContents. */
+export function createGeminiEmbedCodec(): EmbedCodec {
+  return {
+    dialect: Dialect.GEMINI,
+    decodeRequest: decodeEmbedRequest,
+    encodeRequest: encodeEmbedRequest,
+    decodeResponse: decodeEmbedResponse,
+    encodeResponse: encodeEmbedResponse,
+    readUsage: readEmbedUsage,
+  };
+}
