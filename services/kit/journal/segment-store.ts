@@ -1,0 +1,85 @@
+import { join } from "node:path";
+import type { JournalFileSystem } from "./journal-file-system.ts";
+
+/** One file of the journal. */
+export interface Segment {
+  readonly path: string;
+  /** Open while the segment is written or waits for its sync; undefined afterwards. */
+  fd: number | undefined;
+  /** Bytes of whole frames. */
+  size: number;
+  /** Bytes of frames that are not confirmed. */
+  liveBytes: number;
+  /** Sequence numbers of those frames. */
+  readonly live: Set<number>;
+}
+
+/** Where a record is that is not confirmed. */
+export interface Entry {
+  segment: Segment;
+  offset: number;
+  readonly bytes: number;
+  /** When it was taken, in ms since 1970. */
+  readonly takenAt: number;
+}
+
+/** Makes a segment of what recovery found, or an empty one that is open. */
+export function createSegment(path: string, fd: number | undefined, size: number): Segment {
+  return { path, fd, size, liveBytes: 0, live: new Set() };
+}
+
+/** Counts a record among those that keep a segment. */
+export function attach(segment: Segment, sequence: number, bytes: number): void {
+  segment.live.add(sequence);
+  segment.liveBytes += bytes;
+}
+
+/** The name of the file whose first record has this number. */
+export function segmentPath(directory: string, firstSequence: number): string {
+  return join(directory, `${String(firstSequence).padStart(16, "0")}.journal`);
+}
+
+/** Whether a name is one that segmentPath makes. */
+export function isSegmentName(name: string): boolean {
+  return /^\d{16}\.journal$/.test(name);
+}
+
+/** Writes all bytes at the end of a segment, or none: on an error the file is cut back to where it was. */
+export function appendToSegment(
+  fileSystem: JournalFileSystem,
+  segment: Segment,
+  buffer: Buffer,
+): { readonly kind: "written" } | { readonly kind: "failed"; readonly error: Error; readonly usable: boolean } {
+  const fd = segment.fd;
+  if (fd === undefined) {
+    return { kind: "failed", error: new Error(`${segment.path} is closed`), usable: false };
+  }
+  try {
+    for (let done = 0; done < buffer.length; ) {
+      const count = fileSystem.write(fd, buffer, done, buffer.length - done, segment.size + done);
+      if (count <= 0) {
+        throw new Error(`${segment.path} took no bytes`);
+      }
+      done += count;
+    }
+    segment.size += buffer.length;
+    return { kind: "written" };
+  } catch (error) {
+    return { kind: "failed", error: asError(error), usable: cutBack(fileSystem, segment, fd) };
+  }
+}
+
+function cutBack(fileSystem: JournalFileSystem, segment: Segment, fd: number): boolean {
+  try {
+    fileSystem.truncate(fd, segment.size);
+    return true;
+  } catch {
+    // The write's error is the one that is reported. The segment is left, and recovery skips the partial frame.
+    return false;
+  }
+}
+
+/** The value as an Error, for callbacks that promise one. */
+export function asError(value: unknown): Error {
+  return value instanceof Error ? value : new Error(String(value));
+}
