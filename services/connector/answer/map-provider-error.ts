@@ -3,13 +3,13 @@ import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import type { ConnectError } from "@connectrpc/connect";
 import type { DecodedError } from "#codec/codec.ts";
 import {
-  ErrorReason,
   type ProviderError,
   ProviderErrorClass,
   ProviderErrorSchema,
 } from "#gen/penstock/type/v1/error_pb.ts";
 import type { Usage } from "#gen/penstock/type/v1/usage_pb.ts";
 import { gatewayError } from "#kit/errors/gateway-error.ts";
+import { reasonOfProviderClass } from "#kit/errors/reason-of-provider-class.ts";
 import type { UpstreamHeaders } from "../upstream/upstream.ts";
 import { parseRetryAfter } from "./parse-retry-after.ts";
 
@@ -41,7 +41,7 @@ export function attemptError(failure: AttemptFailure): ConnectError {
     ...(failure.retryDelayMs === undefined ? {} : { retryDelay: durationFromMs(failure.retryDelayMs) }),
     ...(failure.usage === undefined ? {} : { usage: failure.usage }),
   });
-  return gatewayError(reasonOfClass(failure.errorClass), failure.message, {
+  return gatewayError(reasonOfProviderClass(failure.errorClass), failure.message, {
     providerError,
     ...(failure.retryDelayMs === undefined ? {} : { retryDelayMs: failure.retryDelayMs }),
     cause: failure.cause,
@@ -117,34 +117,3 @@ function classOf(status: number, decoded: DecodedError): ProviderErrorClass {
 
 // Only OpenAI has a code for it; the others say it in words, which are all there is to go by.
 const tooLong = /prompt is too long|exceeds the maximum number of tokens|maximum context length|input is too long/i;
-
-function reasonOfClass(errorClass: ProviderErrorClass): ErrorReason {
-  switch (errorClass) {
-    case ProviderErrorClass.RATE_LIMITED:
-      return ErrorReason.UPSTREAM_RATE_LIMITED;
-    case ProviderErrorClass.INVALID_REQUEST:
-      return ErrorReason.INVALID_REQUEST;
-    case ProviderErrorClass.CONTEXT_LENGTH:
-      return ErrorReason.CONTEXT_LENGTH_EXCEEDED;
-    case ProviderErrorClass.CONTENT_FILTER:
-      return ErrorReason.CONTENT_FILTER;
-    case ProviderErrorClass.UNSUPPORTED:
-      return ErrorReason.UNSUPPORTED_FEATURE;
-    case ProviderErrorClass.TIMEOUT:
-      return ErrorReason.UPSTREAM_TIMEOUT;
-    case ProviderErrorClass.UNREACHABLE:
-      return ErrorReason.UPSTREAM_UNREACHABLE;
-    case ProviderErrorClass.TRUNCATED:
-    case ProviderErrorClass.DISCONNECTED:
-      return ErrorReason.UPSTREAM_TRUNCATED;
-    case ProviderErrorClass.MALFORMED:
-      return ErrorReason.UPSTREAM_MALFORMED;
-    case ProviderErrorClass.AUTH:
-    case ProviderErrorClass.QUOTA:
-    case ProviderErrorClass.MODEL_NOT_FOUND:
-      // The operator's account is at fault, not the caller.
-      return ErrorReason.UPSTREAM_AUTH;
-    default:
-      return ErrorReason.UPSTREAM_FAILED;
-  }
-}

@@ -1,0 +1,106 @@
+import { type Client, Code, ConnectError } from "@connectrpc/connect";
+import type { QuotaService, ReserveResponse } from "#gen/penstock/quota/v1/quota_service_pb.ts";
+import type { ModelEntry } from "#gen/penstock/router/v1/router_service_pb.ts";
+import { ErrorReason } from "#gen/penstock/type/v1/error_pb.ts";
+import { gatewayError } from "#kit/errors/gateway-error.ts";
+import type { SettlementQueue } from "../usage/settlement-queue.ts";
+import type { UsageRecorder } from "../usage/usage-recorder.ts";
+import { boundRequestCost, boundTokens } from "./bound-cost.ts";
+import type { GatewayCall } from "./gateway-call.ts";
+
+/** What admission needs. */
+export interface AdmissionDeps {
+  readonly quota: Client<typeof QuotaService>;
+  readonly settlements: SettlementQueue;
+  readonly recorder: UsageRecorder;
+  /** Unix milliseconds. */
+  readonly now: () => number;
+}
+
+/** A request that may go on. */
+export interface Admission {
+  /** What is held; undefined when the key has no limit. */
+  readonly held: ReserveResponse | undefined;
+  /** Gives back what the request did not use. Called once. */
+  release(costNanosUsd: bigint, tokens: bigint): void;
+}
+
+const unlimited: Admission = { held: undefined, release: () => undefined };
+
+/** Holds what a request may cost at most. Throws what the caller is told when it may not go on. */
+export function admit(call: GatewayCall, model: ModelEntry, deps: AdmissionDeps): Admission | Promise<Admission> {
+  const { key } = call;
+  return key.hasBudget || key.hasRateLimit ? reserve(call, model, deps) : unlimited;
+}
+
+async function reserve(call: GatewayCall, model: ModelEntry, deps: AdmissionDeps): Promise<Admission> {
+  const { key, inspection, requestId } = call;
+  const bound = key.hasBudget ? boundRequestCost(inspection, model) : undefined;
+  let held: ReserveResponse;
+  try {
+    held = await deps.quota.reserve({
+      $typeName: "penstock.quota.v1.ReserveRequest",
+      requestId,
+      keyId: key.id,
+      costNanosUsd: bound?.desiredNanosUsd ?? 0n,
+      minimumCostNanosUsd: bound?.minimumNanosUsd ?? 0n,
+      tokens: bound?.tokens ?? boundTokens(inspection),
+    });
+  } catch (error) {
+    if (!isOutage(error)) {
+      throw error;
+    }
+    if (!key.hasBudget) {
+      // A rate limit that nobody can check is not worth an outage.
+      return unlimited;
+    }
+    throw gatewayError(ErrorReason.QUOTA_UNAVAILABLE, "The budget of this key cannot be verified at the moment.", {
+      retryDelayMs: 1_000,
+      cause: error,
+    });
+  }
+  deps.settlements.keep(requestId);
+  const opened = key.hasBudget
+    ? deps.recorder.open({
+        requestId,
+        keyId: key.id,
+        teamId: key.teamId,
+        organizationId: key.organizationId,
+        model: inspection.model,
+        leaseId: held.leaseId,
+        heldNanosUsd: held.heldNanosUsd,
+        startedAt: deps.now(),
+      })
+    : undefined;
+  return {
+    held,
+    release(costNanosUsd, tokens) {
+      if (opened !== undefined) {
+        deps.recorder.close(opened);
+      }
+      deps.settlements.settle({
+        $typeName: "penstock.quota.v1.Settlement",
+        requestId,
+        keyId: key.id,
+        leaseId: held.leaseId,
+        costNanosUsd,
+        tokens,
+      });
+    },
+  };
+}
+
+function isOutage(error: unknown): boolean {
+  switch (ConnectError.from(error).code) {
+    case Code.Unavailable:
+    case Code.DeadlineExceeded:
+    case Code.Canceled:
+    case Code.Internal:
+    case Code.Unknown:
+    case Code.Aborted:
+      return true;
+    default:
+      return false;
+  }
+}
+

@@ -1,0 +1,67 @@
+import type { ConnectError } from "@connectrpc/connect";
+import type { KeyRecord, RateLimitStatus } from "#gen/penstock/quota/v1/quota_service_pb.ts";
+import type { Dialect, Operation } from "#gen/penstock/type/v1/dialect_pb.ts";
+
+/** What the gateway reads of a body before it passes it on. */
+export interface Inspection {
+  readonly model: string;
+  readonly stream: boolean;
+  /** No tokenizer makes more input tokens of this request. */
+  readonly inputTokenBound: bigint;
+  /** The output limit that the caller set for each candidate; undefined when it set none. */
+  readonly outputTokenLimit: bigint | undefined;
+  readonly candidates: bigint;
+}
+
+/** How a caller wants the cache to be used. */
+export type CachePolicy = "use" | "no-store" | "no-cache" | "only-if-cached";
+
+/** One request of a caller, read and authenticated. */
+export interface GatewayCall {
+  readonly requestId: string;
+  readonly key: KeyRecord;
+  readonly operation: Operation;
+  readonly dialect: Dialect;
+  /** As the caller sent it, decompressed. */
+  readonly body: Uint8Array;
+  readonly inspection: Inspection;
+  readonly tags: Readonly<Record<string, string>>;
+  readonly cachePolicy: CachePolicy;
+  /** How long the caller wants to wait at the most, in milliseconds. */
+  readonly timeoutMs: number | undefined;
+  /** Monotonic milliseconds at which the request arrived. */
+  readonly arrivedAt: number;
+}
+
+/** Whether an answer came from the cache. */
+export type CacheState = "hit" | "miss" | "bypass";
+
+/** What is known of an answer when it begins. */
+export interface ReplyHead {
+  readonly contentType: string;
+  readonly provider: string;
+  readonly model: string;
+  readonly attempts: number;
+  readonly cache: CacheState;
+  readonly droppedParams: readonly string[];
+  /** Undefined for a stream, whose cost is not known when it begins. */
+  readonly costNanosUsd: bigint | undefined;
+  /** Time spent in the gateway itself so far. */
+  readonly overheadMs: number;
+  readonly requests: RateLimitStatus | undefined;
+  readonly tokens: RateLimitStatus | undefined;
+}
+
+/** Where an answer goes: an HTTP response, or a typed call. */
+export interface ReplySink {
+  /** Begins the answer. Called at most once, before any body. */
+  head(head: ReplyHead): void;
+  /** Sends a part of the body; false asks to wait until `onDrain` has called back. */
+  body(bytes: Uint8Array): boolean;
+  /** Calls back once when more can be sent, or when the caller has left. */
+  onDrain(resume: () => void): void;
+  /** Sends the last part and completes the answer. */
+  end(bytes: Uint8Array | undefined): void;
+  /** Ends with an error, before or after the answer began. Nothing is called after it. */
+  fail(error: ConnectError): void;
+}

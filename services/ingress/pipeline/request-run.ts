@@ -1,0 +1,360 @@
+import { Buffer } from "node:buffer";
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
+import { type Client, ConnectError } from "@connectrpc/connect";
+import {
+  type AttemptFinished,
+  AttemptOutcome,
+  type AttemptStarted,
+  type ExecuteResponse,
+  type ModelEntry,
+  type RouterHead,
+  type RouterService,
+} from "#gen/penstock/router/v1/router_service_pb.ts";
+import { ErrorReason } from "#gen/penstock/type/v1/error_pb.ts";
+import { Outcome, type UsageEvent } from "#gen/penstock/usage/v1/usage_event_pb.ts";
+import { gatewayError } from "#kit/errors/gateway-error.ts";
+import { priceUsage } from "#kit/pricing/price-usage.ts";
+import type { ModelDirectory } from "../snapshots/model-directory.ts";
+import { eventOfAbandoned, eventOfAttempt } from "../usage/build-usage-event.ts";
+import type { UsageRecorder } from "../usage/usage-recorder.ts";
+import type { Admission, AdmissionDeps } from "./admit.ts";
+import { admit } from "./admit.ts";
+import { AnswerCopy, type AnswerCache } from "./answer-cache.ts";
+import { authorizeModel } from "./authorize-model.ts";
+import { imposedOutputTokens } from "./bound-cost.ts";
+import { countStreamEvents, usageSeen } from "./count-stream-events.ts";
+import type { GatewayCall, ReplySink } from "./gateway-call.ts";
+
+/** What requests need. */
+export interface RequestRunDeps extends AdmissionDeps {
+  readonly models: ModelDirectory;
+  readonly router: Client<typeof RouterService>;
+  readonly recorder: UsageRecorder;
+  readonly cache: AnswerCache;
+  /** Monotonic milliseconds. */
+  readonly monotonicNow: () => number;
+  /** Told once of each request that reached its end. */
+  readonly onOver: (call: GatewayCall, outcome: Outcome, totalMs: number, firstByteMs: number | undefined) => void;
+}
+
+/** One request from its admission to its last byte. */
+export class RequestRun {
+  readonly #call: GatewayCall;
+  readonly #sink: ReplySink;
+  readonly #deps: RequestRunDeps;
+  #cancelled = false;
+  #answer: AsyncIterator<ExecuteResponse> | undefined;
+  #admission: Admission | undefined;
+  #attempt: AttemptStarted | undefined;
+  #attemptStartedAt = 0;
+  #attemptEndedAt: number | undefined;
+  #overheadMs = 0;
+  #firstByteMs: number | undefined;
+  #head: RouterHead | undefined;
+  #headSent = false;
+  #copy: AnswerCopy | undefined;
+  #streamEvents = 0;
+  #costNanosUsd = 0n;
+  #tokens = 0n;
+  #finished = false;
+
+  constructor(call: GatewayCall, sink: ReplySink, deps: RequestRunDeps) {
+    this.#call = call;
+    this.#sink = sink;
+    this.#deps = deps;
+  }
+
+  /** Runs the request. Never rejects: whatever happens ends in the sink. */
+  async run(): Promise<void> {
+    try {
+      const model = await this.#authorize();
+      if (await this.#answeredFromCache()) {
+        return;
+      }
+      await this.#execute(model);
+    } catch (error) {
+      this.#fail(ConnectError.from(error));
+    }
+  }
+
+  /** The caller has left: the provider's socket is closed in this turn. */
+  cancel(): void {
+    if (this.#cancelled || this.#finished) {
+      return;
+    }
+    this.#cancelled = true;
+    const left = this.#answer?.return?.();
+    left?.then(undefined, () => undefined);
+    this.#abandon(Outcome.CLIENT_CLOSED);
+    this.#settle();
+    this.#over(Outcome.CLIENT_CLOSED);
+  }
+
+  async #authorize(): Promise<ModelEntry> {
+    const found = this.#deps.models.find(this.#call.inspection.model);
+    const model = found instanceof Promise ? await found : found;
+    authorizeModel(this.#call.key, model.name);
+    const { blocked } = this.#deps.recorder;
+    if (blocked !== undefined) {
+      throw gatewayError(ErrorReason.JOURNAL_UNAVAILABLE, `Requests are refused because ${blocked}.`, {
+        retryDelayMs: 1_000,
+      });
+    }
+    return model;
+  }
+
+  async #answeredFromCache(): Promise<boolean> {
+    const { cache } = this.#deps;
+    if (!cache.appliesTo(this.#call)) {
+      return false;
+    }
+    const found = await cache.find(this.#call);
+    if (this.#cancelled) {
+      return true;
+    }
+    if (found.kind === "miss") {
+      this.#copy = found.copy;
+      return false;
+    }
+    const { entry, event } = found;
+    this.#deps.recorder.record(event, () => {
+      if (this.#cancelled) {
+        return;
+      }
+      this.#sink.head({
+        contentType: entry.contentType,
+        provider: entry.provider,
+        model: entry.model,
+        attempts: 0,
+        cache: "hit",
+        droppedParams: [],
+        costNanosUsd: 0n,
+        overheadMs: this.#elapsedMs(),
+        requests: undefined,
+        tokens: undefined,
+      });
+      this.#sink.end(entry.body);
+      this.#over(Outcome.CACHE_HIT);
+    });
+    return true;
+  }
+
+  async #execute(model: ModelEntry): Promise<void> {
+    const call = this.#call;
+    const admitted = admit(call, model, this.#deps);
+    this.#admission = admitted instanceof Promise ? await admitted : admitted;
+    if (this.#cancelled) {
+      this.#settle();
+      return;
+    }
+    const { held } = this.#admission;
+    this.#answer = this.#deps.router
+      .execute({
+        $typeName: "penstock.router.v1.ExecuteRequest",
+        requestId: call.requestId,
+        model: model.name,
+        operation: call.operation,
+        dialect: call.dialect,
+        stream: call.inspection.stream,
+        body: call.body,
+        imposedOutputTokens: held === undefined ? 0n : imposedOutputTokens(call.inspection, model, held.heldNanosUsd),
+        pricedOnly: call.key.hasBudget,
+        ...(call.timeoutMs === undefined ? {} : { timeout: durationFromMs(call.timeoutMs) }),
+      })
+      [Symbol.asyncIterator]();
+    for (;;) {
+      const result = await this.#answer.next();
+      if (this.#cancelled) {
+        return;
+      }
+      if (result.done === true) {
+        break;
+      }
+      const blocked = this.#take(result.value);
+      if (this.#finished) {
+        return;
+      }
+      if (blocked) {
+        await new Promise<void>((resolve) => this.#sink.onDrain(resolve));
+      }
+    }
+    throw gatewayError(ErrorReason.INTERNAL, "The answer ended without its report.");
+  }
+
+  /** Handles one message of the router. True when the caller takes bytes more slowly than they come. */
+  #take(response: ExecuteResponse): boolean {
+    const bodies: Uint8Array[] = [];
+    let finished: AttemptFinished | undefined;
+    for (const { event } of response.events) {
+      switch (event.case) {
+        case "attemptStarted":
+          if (finished !== undefined) {
+            this.#recordFailed(finished, false);
+            finished = undefined;
+          }
+          this.#attempt = event.value;
+          this.#attemptStartedAt = this.#deps.monotonicNow();
+          this.#overheadMs += this.#attemptStartedAt - (this.#attemptEndedAt ?? this.#call.arrivedAt);
+          break;
+        case "head":
+          this.#head = event.value;
+          this.#firstByteMs = this.#elapsedMs();
+          break;
+        case "body":
+          bodies.push(event.value);
+          break;
+        case "attemptFinished":
+          finished = event.value;
+          this.#attemptEndedAt = this.#deps.monotonicNow();
+          break;
+        case undefined:
+          break;
+      }
+    }
+    const body = joined(bodies);
+    if (finished !== undefined && finished.outcome === AttemptOutcome.SUCCEEDED) {
+      this.#complete(finished, body);
+      return false;
+    }
+    let blocked = false;
+    if (body !== undefined) {
+      this.#sendHead(undefined);
+      this.#note(body);
+      blocked = !this.#sink.body(body);
+    }
+    if (finished !== undefined) {
+      this.#recordFailed(finished, true);
+    }
+    return blocked;
+  }
+
+  /** The answer is whole: its event is in the journal before its last byte leaves. */
+  #complete(finished: AttemptFinished, lastBytes: Uint8Array | undefined): void {
+    this.#finished = true;
+    const event = this.#eventOf(finished, true);
+    if (event === undefined) {
+      return;
+    }
+    if (lastBytes !== undefined) {
+      this.#note(lastBytes);
+    }
+    this.#deps.recorder.record(event, () => {
+      if (this.#cancelled) {
+        return;
+      }
+      this.#sendHead(finished.costNanosUsd);
+      this.#sink.end(lastBytes);
+      if (finished.complete && this.#head !== undefined) {
+        this.#copy?.keep(this.#head);
+      }
+    });
+    this.#settle();
+    this.#over(Outcome.SUCCEEDED);
+  }
+
+  #recordFailed(finished: AttemptFinished, final: boolean): void {
+    const event = this.#eventOf(finished, final);
+    if (event !== undefined) {
+      this.#deps.recorder.record(event, ignoreWritten);
+    }
+  }
+
+  #eventOf(finished: AttemptFinished, final: boolean): UsageEvent | undefined {
+    const started = this.#attempt;
+    if (started === undefined) {
+      return undefined;
+    }
+    this.#attempt = undefined;
+    this.#costNanosUsd += finished.costNanosUsd;
+    const { usage } = finished;
+    if (usage !== undefined) {
+      this.#tokens +=
+        usage.uncachedInputTokens + usage.cacheReadTokens + usage.cacheWriteTokens + usage.outputTokens;
+    }
+    return eventOfAttempt(this.#call, started, finished, this.#leaseId(), final);
+  }
+
+  #fail(error: ConnectError): void {
+    if (this.#cancelled || this.#finished) {
+      return;
+    }
+    this.#finished = true;
+    // An attempt that was not reported: the mesh broke between the ingress and the provider.
+    this.#abandon(Outcome.FAILED);
+    this.#settle();
+    this.#sink.fail(error);
+    this.#over(this.#headSent ? Outcome.TRUNCATED : Outcome.FAILED);
+  }
+
+  /** Records an attempt that nobody else reports, with what was seen of it. */
+  #abandon(outcome: Outcome): void {
+    const started = this.#attempt;
+    if (started === undefined) {
+      return;
+    }
+    this.#attempt = undefined;
+    const usage = usageSeen(this.#call.body.length, this.#streamEvents);
+    const costNanosUsd = started.prices === undefined ? 0n : priceUsage(started.prices, usage);
+    this.#costNanosUsd += costNanosUsd;
+    this.#tokens += usage.uncachedInputTokens + usage.outputTokens;
+    const totalMs = this.#deps.monotonicNow() - this.#attemptStartedAt;
+    this.#deps.recorder.record(
+      eventOfAbandoned(this.#call, started, { outcome, usage, costNanosUsd, leaseId: this.#leaseId(), totalMs }),
+      ignoreWritten,
+    );
+  }
+
+  #note(body: Uint8Array): void {
+    this.#copy?.add(body);
+    if (this.#call.inspection.stream) {
+      this.#streamEvents += countStreamEvents(body);
+    }
+  }
+
+  #sendHead(costNanosUsd: bigint | undefined): void {
+    const head = this.#head;
+    if (this.#headSent || head === undefined) {
+      return;
+    }
+    this.#headSent = true;
+    const held = this.#admission?.held;
+    this.#sink.head({
+      contentType: head.contentType,
+      provider: head.provider,
+      model: head.model,
+      attempts: head.attempts,
+      cache: this.#copy === undefined ? "bypass" : "miss",
+      droppedParams: head.droppedParams,
+      costNanosUsd: this.#call.inspection.stream ? undefined : (costNanosUsd ?? 0n),
+      overheadMs: this.#overheadMs,
+      requests: held?.requests,
+      tokens: held?.tokens,
+    });
+  }
+
+  #settle(): void {
+    this.#admission?.release(this.#costNanosUsd, this.#tokens);
+    this.#admission = undefined;
+  }
+
+  #leaseId(): string {
+    return this.#admission?.held?.leaseId ?? "";
+  }
+
+  #over(outcome: Outcome): void {
+    this.#deps.onOver(this.#call, outcome, this.#elapsedMs(), this.#firstByteMs);
+  }
+
+  #elapsedMs(): number {
+    return this.#deps.monotonicNow() - this.#call.arrivedAt;
+  }
+}
+
+function joined(bodies: readonly Uint8Array[]): Uint8Array | undefined {
+  return bodies.length <= 1 ? bodies[0] : Buffer.concat(bodies);
+}
+
+function ignoreWritten(): void {
+  // The recorder keeps the error and refuses the next requests; this one's caller has nothing to wait for.
+}
+
