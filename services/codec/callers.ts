@@ -39,7 +39,7 @@ export interface CallerCodec {
 }
 
 /** The media type of bodies in the typed form. */
-export const PENSTOCK_CONTENT_TYPE = "application/proto";
+export const PENSTOCK_CONTENT_TYPE = "application/protobuf";
 /** The media type of streams in the typed form: messages with their size in front. */
 export const PENSTOCK_STREAM_CONTENT_TYPE = "application/vnd.penstock.stream+proto";
 

@@ -1,19 +1,30 @@
 import { fromBinary, toBinary } from "@bufbuild/protobuf";
-import { type GenMessage } from "@bufbuild/protobuf/codegenv2";
+import type { GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
-import { type ChatRequest, ChatRequestSchema, type ChatResponse, ChatResponseSchema, Role } from "#gen/penstock/chat/v1/chat_pb.ts";
-import { type EmbedRequest, EmbedRequestSchema, type EmbedResponse, EmbedResponseSchema } from "#gen/penstock/chat/v1/embed_pb.ts";
+import {
+  type ChatRequest,
+  ChatRequestSchema,
+  type ChatResponse,
+  ChatResponseSchema,
+  Role,
+} from "#gen/penstock/chat/v1/chat_pb.ts";
+import {
+  type EmbedRequest,
+  EmbedRequestSchema,
+  type EmbedResponse,
+  EmbedResponseSchema,
+} from "#gen/penstock/chat/v1/embed_pb.ts";
 import { CodecError } from "../codec.ts";
 
 /** Reads `penstock.chat.v1.ChatRequest` in binary. Throws CodecError for other bytes and for what is required. */
 export function decodePenstockChatRequest(bytes: Uint8Array): ChatRequest {
   const request = decode(ChatRequestSchema, bytes);
-  require(request.model !== "", "model");
-  require(request.messages.length > 0, "messages");
+  requireField(request.model !== "", "model");
+  requireField(request.messages.length > 0, "messages");
   for (const [index, message] of request.messages.entries()) {
-    require(message.role !== Role.UNSPECIFIED, `messages[${index}].role`);
+    requireField(message.role !== Role.UNSPECIFIED, `messages[${index}].role`);
     for (const [position, part] of message.parts.entries()) {
-      require(part.content.case !== undefined, `messages[${index}].parts[${position}].content`);
+      requireField(part.content.case !== undefined, `messages[${index}].parts[${position}].content`);
     }
   }
   return request;
@@ -37,8 +48,8 @@ export function encodePenstockChatResponse(response: ChatResponse): Uint8Array {
 /** Reads `penstock.chat.v1.EmbedRequest` in binary. Throws CodecError for other bytes and for what is required. */
 export function decodePenstockEmbedRequest(bytes: Uint8Array): EmbedRequest {
   const request = decode(EmbedRequestSchema, bytes);
-  require(request.model !== "", "model");
-  require(request.inputs.length > 0, "inputs");
+  requireField(request.model !== "", "model");
+  requireField(request.inputs.length > 0, "inputs");
   return request;
 }
 
@@ -65,7 +76,7 @@ function decode<M extends Message>(schema: GenMessage<M>, bytes: Uint8Array): M 
   }
 }
 
-function require(isThere: boolean, param: string): void {
+function requireField(isThere: boolean, param: string): void {
   if (!isThere) {
     throw new CodecError(`Missing required parameter: '${param}'.`, { param, code: "missing_required_parameter" });
   }

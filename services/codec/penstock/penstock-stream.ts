@@ -53,7 +53,9 @@ export function createPenstockStreamDecoder(maxFrameBytes: number = MAX_PENSTOCK
         break;
       }
       if (peeked.size > maxFrameBytes) {
-        throw new CodecError(`a message of the stream is larger than ${maxFrameBytes} bytes`, { code: "frame_too_large" });
+        throw new CodecError(`a message of the stream is larger than ${maxFrameBytes} bytes`, {
+          code: "frame_too_large",
+        });
       }
       const end = peeked.offset + peeked.size;
       if (rest.length < end) {
@@ -110,6 +112,9 @@ function decodeMessage(bytes: Uint8Array): readonly ChatEvent[] {
   try {
     return fromBinary(StreamChatResponseSchema, bytes).events;
   } catch (cause) {
-    throw new CodecError("the stream holds a message that is not a StreamChatResponse", { code: "invalid_protobuf", cause });
+    throw new CodecError("the stream holds a message that is not a StreamChatResponse", {
+      code: "invalid_protobuf",
+      cause,
+    });
   }
 }
