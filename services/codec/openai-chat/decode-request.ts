@@ -9,7 +9,7 @@ import {
   type ToolChoice,
   ToolChoice_Mode,
 } from "#gen/penstock/chat/v1/chat_pb.ts";
-import { CodecError, type Json, type JsonObject } from "../codec.ts";
+import type { Json, JsonObject } from "../codec.ts";
 import { decodeCacheControl } from "./decode-content.ts";
 import { decodeMessages } from "./decode-messages.ts";
 import { asArray, asBoolean, asNumber, asObject, asString } from "./json-values.ts";
@@ -117,7 +117,7 @@ function decodeTool(tool: JsonObject, param: string): Tool {
     $typeName: "penstock.chat.v1.Tool",
     name: asString(definition["name"]),
     description: asString(definition["description"]),
-    parametersJson: parameters === undefined ? "" : writeJson(parameters, `${param}.function.parameters`),
+    parametersJson: parameters === undefined ? "" : JSON.stringify(parameters),
     ...(strict === undefined ? {} : { strict }),
     ...(cacheControl === undefined ? {} : { cacheControl }),
   };
@@ -167,7 +167,7 @@ function decodeResponseFormat(format: JsonObject | undefined): ResponseFormat | 
     kind: ResponseFormat_Kind.JSON_SCHEMA,
     name: asString(definition["name"]),
     description: asString(definition["description"]),
-    schemaJson: writeJson(definition["schema"] ?? {}, "response_format.json_schema.schema"),
+    schemaJson: JSON.stringify(definition["schema"] ?? {}),
     ...(strict === undefined ? {} : { strict }),
   };
 }
@@ -206,13 +206,4 @@ function decodeMetadata(metadata: Json | undefined): Record<string, string> {
 function decodeLogitBias(bias: Json | undefined): Record<string, number> {
   const entries = Object.entries(asObject(bias) ?? {});
   return Object.fromEntries(entries.map(([token, value]) => [token, asNumber(value) ?? 0]));
-}
-
-function writeJson(value: Json, param: string): string {
-  try {
-    return JSON.stringify(value);
-  } catch (cause) {
-    // JSON.stringify recurses and overflows the stack on values that JSON.parse took without trouble.
-    throw new CodecError(`Invalid '${param}': nested too deeply.`, { param, code: "invalid_value", cause });
-  }
 }
