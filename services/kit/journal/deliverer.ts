@@ -95,7 +95,10 @@ class QueueDeliverer<T> implements Deliverer<T> {
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#idle.push(resolve);
       const timer = setTimeout(resolve, timeoutMs);
-      this.#schedule();
+      if (!this.#busy) {
+        // Also when it waits after a failure: there may be no later.
+        this.#begin();
+      }
       await promise;
       clearTimeout(timer);
     }
