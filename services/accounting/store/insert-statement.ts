@@ -1,0 +1,64 @@
+const sums = [
+  "uncached_input_tokens",
+  "cache_read_tokens",
+  "cache_write_tokens",
+  "output_tokens",
+  "reasoning_tokens",
+  "cache_write_1h_tokens",
+  "audio_input_tokens",
+  "audio_output_tokens",
+  "cost_nanos",
+];
+
+/**
+ * Adds rows, given as one JSON array of writeEventRow, and their sums; returns one row with `inserted`.
+ *
+ * Rollups are updated from the rows that were really inserted. Attempts and then rollups are locked in sorted order, so
+ * that two of these never wait for each other in a circle.
+ */
+export const insertStatement = `
+WITH input AS (
+  SELECT * FROM json_to_recordset($1::json) AS t(
+    id uuid, req text, idx integer, k text, t text, o text, tags jsonb, op smallint, dia smallint, str boolean, rm text,
+    p text, m text, out smallint, err smallint, http integer, ui bigint, cr bigint, cw bigint, ot bigint, rt bigint,
+    cw1 bigint, ai bigint, ao bigint, est boolean, cost bigint, src text, lease text, fin smallint, prid text, st bigint,
+    ft bigint, tt bigint, final boolean)
+), inserted AS (
+  INSERT INTO accounting.attempts (
+    attempt_id, start_time, request_id, attempt_index, final, key_id, team_id, organization_id, tags, operation, dialect,
+    stream, requested_model, provider, model, outcome, error_reason, finish_reason, http_status, uncached_input_tokens,
+    cache_read_tokens, cache_write_tokens, output_tokens, reasoning_tokens, cache_write_1h_tokens, audio_input_tokens,
+    audio_output_tokens, estimated, cost_nanos, price_source, lease_id, provider_request_id, first_token_us, total_us)
+  SELECT id, timestamptz 'epoch' + st * interval '1 microsecond', coalesce(req, ''), coalesce(idx, 0),
+    coalesce(final, false), coalesce(k, ''), coalesce(t, ''), coalesce(o, ''), coalesce(tags, '{}'), coalesce(op, 0),
+    coalesce(dia, 0), coalesce(str, false), coalesce(rm, ''), coalesce(p, ''), coalesce(m, ''), coalesce(out, 0),
+    coalesce(err, 0), coalesce(fin, 0), coalesce(http, 0), coalesce(ui, 0), coalesce(cr, 0), coalesce(cw, 0),
+    coalesce(ot, 0), coalesce(rt, 0), coalesce(cw1, 0), coalesce(ai, 0), coalesce(ao, 0), coalesce(est, false),
+    coalesce(cost, 0), coalesce(src, ''), coalesce(lease, ''), coalesce(prid, ''), ft, tt
+  FROM input ORDER BY id
+  ON CONFLICT (attempt_id) DO NOTHING
+  RETURNING *
+), sums AS (
+  SELECT date_trunc('hour', start_time, 'UTC') AS hour, key_id, team_id, organization_id, provider, model,
+    requested_model, outcome, count(*) AS attempts, count(*) FILTER (WHERE final) AS requests,
+    count(*) FILTER (WHERE estimated) AS estimated_attempts,
+    ${sums.map((name) => `sum(${name})::bigint AS ${name}`).join(", ")}
+  FROM inserted GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
+), keyed AS (
+  SELECT *, sha256(convert_to(ARRAY[key_id, team_id, organization_id, provider, model, requested_model,
+    outcome::text]::text, 'UTF8')) AS dimensions
+  FROM sums
+), rolled AS (
+  INSERT INTO accounting.rollup_hourly AS r (
+    hour, dimensions, key_id, team_id, organization_id, provider, model, requested_model, outcome, attempts, requests,
+    estimated_attempts, ${sums.join(", ")})
+  SELECT hour, dimensions, key_id, team_id, organization_id, provider, model, requested_model, outcome, attempts,
+    requests, estimated_attempts, ${sums.join(", ")}
+  FROM keyed ORDER BY hour, dimensions
+  ON CONFLICT (hour, dimensions) DO UPDATE SET
+    attempts = r.attempts + EXCLUDED.attempts,
+    requests = r.requests + EXCLUDED.requests,
+    estimated_attempts = r.estimated_attempts + EXCLUDED.estimated_attempts,
+    ${sums.map((name) => `${name} = r.${name} + EXCLUDED.${name}`).join(", ")}
+)
+SELECT count(*) AS inserted FROM inserted`;
