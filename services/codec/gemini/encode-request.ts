@@ -67,15 +67,12 @@ function encodeFormat({ responseFormat }: ChatRequest): JsonObject {
 }
 
 function encodeTool(tool: Tool, index: number): JsonObject {
-  const schema = parseJsonObject(tool.parametersJson, `tools[${index}].function.parameters`);
-  const { properties } = schema;
-  // Gemini refuses a schema without properties, and takes no schema as no arguments.
-  const isEmpty = typeof properties !== "object" || properties === null || Object.keys(properties).length === 0;
-  const takesOthers = Object.keys(schema).some((key) => key.startsWith("$") || key.endsWith("Of"));
+  const path = `tools[${index}].function.parameters`;
   return {
     name: tool.name,
     ...(tool.description === "" ? {} : { description: tool.description }),
-    ...(isEmpty && !takesOthers ? {} : { parametersJsonSchema: schema }),
+    // Any JSON Schema, where the older field `parameters` takes few of its keywords and no empty object.
+    ...(tool.parametersJson === "" ? {} : { parametersJsonSchema: parseJsonObject(tool.parametersJson, path) }),
   };
 }
 
