@@ -159,6 +159,8 @@ test("carries signatures through a stream and back", () => {
     { reasoning: "me" },
     { reasoning_details: [{ type: "reasoning.text", signature: "s==" }] },
     { reasoning_details: [{ type: "reasoning.encrypted", data: "e==" }] },
+    { reasoning: "More" },
+    { reasoning_details: [{ type: "reasoning.text", signature: "s2==" }] },
     { content: "a", extra_content: { google: { thought_signature: "t==" } } },
     {
       tool_calls: [
@@ -181,5 +183,6 @@ test("carries signatures through a stream and back", () => {
   assert.deepEqual(details, [
     '"reasoning_details":[{"type":"reasoning.text","text":"Let me","signature":"s==","index":0}]',
     '"reasoning_details":[{"type":"reasoning.encrypted","data":"e==","index":1}]',
+    '"reasoning_details":[{"type":"reasoning.text","text":"More","signature":"s2==","index":2}]',
   ]);
 });

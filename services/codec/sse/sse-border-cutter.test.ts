@@ -41,3 +41,21 @@ test("bounds an event that never ends, and an event in one piece alike", () => {
     }
   }, /larger than 100 bytes/);
 });
+
+for (const border of ["\n\n", "\r\r", "\r\n\r\n", "\n\r\n", "\n\r", "\r\n\n", "\r\n\r"]) {
+  test(`takes ${JSON.stringify(border)} for the end of an event as soon as it is there, cut anywhere`, () => {
+    const text = `data: a${border}`;
+    for (let cut = 0; cut <= text.length; cut++) {
+      const cutter = createSseBorderCutter();
+      const whole = [cutter.push(Buffer.from(text.slice(0, cut))), cutter.push(Buffer.from(text.slice(cut)))];
+      assert.equal(Buffer.concat(whole).toString(), text, `cut at ${cut}`);
+    }
+  });
+}
+
+test("does not hold back the second half of a line end whose first half ended an event", () => {
+  const cutter = createSseBorderCutter();
+  const whole = ["data: a", "\n\r", "\n"].map((piece) => cutter.push(Buffer.from(piece)).toString());
+  assert.deepEqual(whole, ["", "data: a\n\r", "\n"]);
+  assert.equal(cutter.pendingBytes, 0);
+});
