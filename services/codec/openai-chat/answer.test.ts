@@ -85,7 +85,8 @@ test("reads the facts of an answer that is forwarded", () => {
 });
 
 test("throws for an error with status 200, and for what is no answer", () => {
-  for (const read of [codec.decodeResponse, codec.readResponse]) {
+  const reads = [(body: JsonObject) => codec.decodeResponse(body), (body: JsonObject) => codec.readResponse(body)];
+  for (const read of reads) {
     assert.throws(() => read({ error: { message: "no" } }), ProviderStreamError);
     assert.throws(() => read({ object: "error", message: "no" }), ProviderStreamError);
     assert.throws(() => read({ hello: 1 }), CodecError);

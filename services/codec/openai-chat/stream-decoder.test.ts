@@ -38,7 +38,7 @@ function only(name: string, list: readonly unknown[]): readonly unknown[] {
   );
 }
 
-for (const { name, text } of [...completeStreams]) {
+for (const { name, text } of completeStreams) {
   test(`gives the same events for ${name}, cut at every byte`, () => {
     const bytes = Buffer.from(text);
     const whole = decode([bytes]);
