@@ -23,11 +23,12 @@ const kinds: Readonly<Record<ProviderConfig["kind"], ProviderKind>> = {
   openai: createOpenAiKind({
     defaultBaseUrl: "https://api.openai.com/v1",
     maxTokensField: "max_completion_tokens",
+    extensions: false,
   }),
-  "openai-compatible": createOpenAiKind({ defaultBaseUrl: "", maxTokensField: "max_tokens" }),
+  "openai-compatible": createOpenAiKind({ defaultBaseUrl: "", maxTokensField: "max_tokens", extensions: true }),
   anthropic: createAnthropicKind(),
   gemini: createGeminiKind(),
-  echo: createOpenAiKind({ defaultBaseUrl: "http://echo.invalid/v1", maxTokensField: "max_tokens" }),
+  echo: createOpenAiKind({ defaultBaseUrl: "http://echo.invalid/v1", maxTokensField: "max_tokens", extensions: true }),
 };
 
 /** Opens the providers of a configuration. No connection is made before the first request. */

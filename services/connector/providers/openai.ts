@@ -8,12 +8,14 @@ export interface OpenAiKindOptions {
   readonly defaultBaseUrl: string;
   /** The member that limits output. */
   readonly maxTokensField: "max_tokens" | "max_completion_tokens";
+  /** Whether it takes the members that OpenAI does not have, such as thoughts to be sent back. */
+  readonly extensions: boolean;
 }
 
 /** OpenAI and the many servers that speak its dialect. */
 export function createOpenAiKind(options: OpenAiKindOptions): ProviderKind {
   return {
-    chat: createOpenAiChatCodec({ maxTokensField: options.maxTokensField }),
+    chat: createOpenAiChatCodec({ maxTokensField: options.maxTokensField, extensions: options.extensions }),
     embed: createOpenAiEmbedCodec(),
     hasFinalMarker: true,
     defaultBaseUrl: options.defaultBaseUrl,

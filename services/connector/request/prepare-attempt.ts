@@ -1,4 +1,5 @@
 import { Buffer } from "node:buffer";
+import { PENSTOCK_CONTENT_TYPE } from "#codec/callers.ts";
 import { CodecError, type EncodedRequest, type EncodeResponseOptions } from "#codec/codec.ts";
 import type { ExecuteRequest } from "#gen/penstock/connector/v1/connector_service_pb.ts";
 import { Dialect, Operation } from "#gen/penstock/type/v1/dialect_pb.ts";
@@ -117,7 +118,7 @@ function translateChat(
         if (!isJson(contentType)) {
           return undefined;
         }
-        return new WholeAnswer(request.dialect === Dialect.PENSTOCK ? "application/protobuf" : "application/json", (json) => {
+        return new WholeAnswer(request.dialect === Dialect.PENSTOCK ? PENSTOCK_CONTENT_TYPE : "application/json", (json) => {
           const response = kind.chat.decodeResponse(json);
           const written = caller.encodeChatResponse(response, options);
           return {
@@ -171,6 +172,7 @@ function translateEmbed(
     throw new CodecError("this model's provider has no embeddings", { code: "unsupported_feature", param: "model" });
   }
   const caller = callers.of(request.dialect);
+  const encodingFormat = embedEncoding(request);
   const encoded = codec.encodeRequest(caller.decodeEmbedRequest(request.body), { model: request.model });
   const body = bytesOf(encoded);
   return {
@@ -178,10 +180,10 @@ function translateEmbed(
     dropped: encoded.dropped,
     createReader: (contentType) =>
       isJson(contentType)
-        ? new WholeAnswer(request.dialect === Dialect.PENSTOCK ? "application/protobuf" : "application/json", (json) => {
+        ? new WholeAnswer(request.dialect === Dialect.PENSTOCK ? PENSTOCK_CONTENT_TYPE : "application/json", (json) => {
             const response = codec.decodeResponse(json);
             return {
-              bytes: caller.encodeEmbedResponse(response).body,
+              bytes: caller.encodeEmbedResponse(response, encodingFormat).body,
               end: embedEnd(response.usage, body.length),
             };
           })
@@ -243,6 +245,13 @@ function callerWantsUsage(request: ExecuteRequest): boolean {
   }
   const given: unknown = JSON.parse(memberText(request.body, "stream_options") ?? "null");
   return typeof given === "object" && given !== null && "include_usage" in given && given.include_usage === true;
+}
+
+/** How a caller of OpenAI's dialect wants its vectors written: its SDKs ask for base64. */
+function embedEncoding(request: ExecuteRequest): "float" | "base64" {
+  return request.dialect === Dialect.OPENAI_CHAT && memberText(request.body, "encoding_format") === '"base64"'
+    ? "base64"
+    : "float";
 }
 
 function embedEnd(usage: AnswerReader["usageSoFar"], inputBytes: number) {

@@ -1,7 +1,7 @@
 import type { JsonObject } from "#codec/codec.ts";
 
 /** What a part that only names its content can come to, in tokens: the largest that any provider counts. */
-const tokensOfReference = { image: 20_000n, audio: 100_000n, file: 400_000n } as const;
+export const tokensOfReference = { image: 20_000n, audio: 100_000n, file: 400_000n } as const;
 
 /**
  * A number of input tokens that no tokenizer exceeds: the bytes of the body, since no token is shorter than a byte, and

@@ -5,6 +5,9 @@ import { createConnectTransport, Http2SessionManager } from "@connectrpc/connect
 /** The largest message that one service takes from another: a request body of 32 MiB with what surrounds it. */
 export const maxMessageBytes = 40 * 1024 * 1024;
 
+/** How long a unary call to another process may take when its caller does not say: a peer that hangs is not waited for. */
+const defaultTimeoutMs = 2_000;
+
 /** A connection to one other process. */
 export interface RemotePeer {
   readonly transport: Transport;
@@ -42,7 +45,12 @@ export function createRemotePeer(baseUrl: string, interceptors: readonly Interce
 export function createRemoteClient<S extends DescService>(service: S, transport: Transport): Client<S> {
   const client: Record<string, unknown> = { ...createClient(service, transport) };
   for (const method of service.methods) {
-    if (method.methodKind === "server_streaming") {
+    if (method.methodKind === "unary") {
+      // createClient made this method as a unary call, because the descriptor says that it is one.
+      const call = client[method.localName] as UnaryCall;
+      client[method.localName] = (request: unknown, options?: CallOptions) =>
+        call(request, { timeoutMs: defaultTimeoutMs, ...options });
+    } else if (method.methodKind === "server_streaming") {
       // createClient made this method as a server stream, because the descriptor says that it is one.
       const call = client[method.localName] as StreamCall;
       client[method.localName] = (request: unknown, options?: CallOptions) => leavableStream(call, request, options);
@@ -52,6 +60,7 @@ export function createRemoteClient<S extends DescService>(service: S, transport:
   return client as Client<S>;
 }
 
+type UnaryCall = (request: unknown, options?: CallOptions) => Promise<unknown>;
 type StreamCall = (request: unknown, options?: CallOptions) => AsyncIterable<unknown>;
 
 function leavableStream(call: StreamCall, request: unknown, options: CallOptions | undefined): AsyncIterable<unknown> {

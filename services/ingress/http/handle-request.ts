@@ -1,0 +1,174 @@
+import { randomUUID } from "node:crypto";
+import { ConnectError } from "@connectrpc/connect";
+import { Dialect } from "#gen/penstock/type/v1/dialect_pb.ts";
+import { ErrorReason } from "#gen/penstock/type/v1/error_pb.ts";
+import { errorDetailOf, gatewayError } from "#kit/errors/gateway-error.ts";
+import type { Endpoint } from "../endpoints/endpoint.ts";
+import type { KeyDirectory } from "../snapshots/key-directory.ts";
+import type { AuthFailureLimiter } from "./auth-failure-limiter.ts";
+import type { HttpRequest, HttpResponse } from "./create-http-server.ts";
+import { sendError } from "./http-reply.ts";
+import { readCredential } from "./read-credential.ts";
+
+/** What the handling of requests needs. */
+export interface HandleRequestDeps {
+  readonly endpoints: readonly Endpoint[];
+  readonly keys: KeyDirectory;
+  readonly failures: AuthFailureLimiter;
+  /** Connect, gRPC and gRPC-web services: typed calls and admin calls. */
+  readonly services: (req: HttpRequest, res: HttpResponse) => void;
+  /** Health, readiness and metrics. */
+  readonly operations: ReadonlyMap<string, (res: HttpResponse) => void>;
+  readonly maxInFlight: number;
+  /** Monotonic milliseconds. */
+  readonly monotonicNow: () => number;
+  readonly onInternalError: (requestId: string, error: unknown) => void;
+}
+
+/** Takes all requests of the public port. */
+export interface RequestHandler {
+  handle(req: HttpRequest, res: HttpResponse): void;
+  readonly inFlight: number;
+  /** From now on requests are refused, and connections closed after their answers. */
+  drain(): void;
+  /** Calls back when nothing runs any more. */
+  onIdle(callback: () => void): void;
+}
+
+/** Makes the handler: finds the endpoint of a path, authenticates, and renders what goes wrong. */
+export function createRequestHandler(deps: HandleRequestDeps): RequestHandler {
+  const exact = new Map<string, Endpoint[]>();
+  const prefixes: Endpoint[] = [];
+  for (const endpoint of deps.endpoints) {
+    if (endpoint.path.endsWith("/")) {
+      prefixes.push(endpoint);
+    } else {
+      exact.set(endpoint.path, [...(exact.get(endpoint.path) ?? []), endpoint]);
+    }
+  }
+  let inFlight = 0;
+  let draining = false;
+  let idle: (() => void) | undefined;
+
+  function find(path: string, method: string): { readonly endpoint: Endpoint; readonly rest: string } {
+    const known = exact.get(path) ?? prefixes.filter((endpoint) => isBelow(path, endpoint.path));
+    const endpoint = known.find((candidate) => candidate.method === method);
+    if (endpoint !== undefined) {
+      return { endpoint, rest: path.slice(endpoint.path.length) };
+    }
+    const [other] = known;
+    if (other !== undefined) {
+      throw gatewayError(ErrorReason.METHOD_NOT_ALLOWED, `Not allowed to ${method} on /v1${path}. Use ${other.method}.`, {
+        metadata: { allow: other.method },
+      });
+    }
+    throw gatewayError(ErrorReason.UNKNOWN_URL, `Unknown request URL: ${method} /v1${path.slice(0, 200)}.`);
+  }
+
+  async function serve(req: HttpRequest, res: HttpResponse, path: string): Promise<void> {
+    const requestId = newRequestId();
+    const arrivedAt = deps.monotonicNow();
+    let dialect: Dialect = Dialect.OPENAI_CHAT;
+    try {
+      if (draining) {
+        throw gatewayError(ErrorReason.DRAINING, "The gateway is shutting down.", { retryDelayMs: 1_000 });
+      }
+      if (inFlight > deps.maxInFlight) {
+        throw gatewayError(ErrorReason.OVERLOADED, "The gateway has too many requests at once.", { retryDelayMs: 1_000 });
+      }
+      const { endpoint, rest } = find(path, req.method ?? "");
+      dialect = endpoint.dialect;
+      const found = deps.keys.find(
+        readCredential((name) => {
+          const value = req.headers[name];
+          return Array.isArray(value) ? value[0] : value;
+        }),
+      );
+      const key = found instanceof Promise ? await found : found;
+      if (key.admin) {
+        throw gatewayError(ErrorReason.PERMISSION_DENIED, "An admin key cannot call models; make a virtual key with it.");
+      }
+      await endpoint.handle({ req, res, requestId, key, rest, arrivedAt });
+    } catch (error) {
+      refuse(req, res, dialect, requestId, error);
+    }
+  }
+
+  function refuse(req: HttpRequest, res: HttpResponse, dialect: Dialect, requestId: string, error: unknown): void {
+    let shown = ConnectError.from(error);
+    if (errorDetailOf(shown).reason === ErrorReason.INVALID_API_KEY) {
+      try {
+        deps.failures.count(req.socket.remoteAddress ?? "");
+      } catch (limited) {
+        shown = ConnectError.from(limited);
+      }
+    }
+    if (!(error instanceof ConnectError)) {
+      deps.onInternalError(requestId, error);
+    }
+    if (res.headersSent || res.destroyed) {
+      res.destroy();
+      return;
+    }
+    const detail = errorDetailOf(shown);
+    const { allow } = detail.metadata;
+    if (allow !== undefined) {
+      res.setHeader("allow", allow);
+    }
+    if (!req.complete) {
+      // The rest of a body that nobody reads must not be taken for the next request.
+      res.setHeader("connection", "close");
+    }
+    sendError(res, dialect, shown, requestId);
+  }
+
+  return {
+    get inFlight() {
+      return inFlight;
+    },
+    handle(req, res) {
+      const url = req.url ?? "/";
+      const query = url.indexOf("?");
+      const path = query === -1 ? url : url.slice(0, query);
+      const operation = req.method === "GET" ? deps.operations.get(path) : undefined;
+      if (operation !== undefined) {
+        operation(res);
+        return;
+      }
+      if (req.method === "HEAD" && path === "/") {
+        res.writeHead(200).end();
+        return;
+      }
+      inFlight += 1;
+      res.on("close", () => {
+        inFlight -= 1;
+        if (inFlight === 0) {
+          idle?.();
+        }
+      });
+      if (path.startsWith("/penstock.")) {
+        deps.services(req, res);
+        return;
+      }
+      // serve() handles all its errors.
+      void serve(req, res, path.startsWith("/v1/") ? path.slice(3) : path);
+    },
+    drain() {
+      draining = true;
+    },
+    onIdle(callback) {
+      idle = callback;
+      if (inFlight === 0) {
+        callback();
+      }
+    },
+  };
+}
+
+function isBelow(path: string, prefix: string): boolean {
+  return path.length > prefix.length && path.startsWith(prefix);
+}
+
+function newRequestId(): string {
+  return `req_${randomUUID().replaceAll("-", "")}`;
+}

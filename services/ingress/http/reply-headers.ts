@@ -1,0 +1,63 @@
+import { type Duration, durationMs } from "@bufbuild/protobuf/wkt";
+import type { RateLimitStatus } from "#gen/penstock/quota/v1/quota_service_pb.ts";
+import type { ReplyHead } from "../pipeline/gateway-call.ts";
+
+/** The header fields of an answer, names and values in turn. */
+export function replyHeaders(head: ReplyHead, requestId: string): string[] {
+  const headers = [
+    "content-type",
+    head.contentType,
+    "x-request-id",
+    requestId,
+    "x-penstock-provider",
+    head.provider,
+    "x-penstock-model",
+    head.model,
+    "x-penstock-attempts",
+    String(head.attempts),
+    "x-penstock-cache",
+    head.cache,
+    "x-penstock-overhead-ms",
+    head.overheadMs.toFixed(3),
+  ];
+  if (head.costNanosUsd !== undefined) {
+    headers.push("x-penstock-cost-usd", formatDollars(head.costNanosUsd));
+  }
+  if (head.droppedParams.length > 0) {
+    headers.push("x-penstock-dropped-params", head.droppedParams.join(","));
+  }
+  addLimit(headers, "requests", head.requests);
+  addLimit(headers, "tokens", head.tokens);
+  return headers;
+}
+
+/** An amount of nano-dollars as decimal dollars with all nine places. */
+export function formatDollars(nanosUsd: bigint): string {
+  const digits = nanosUsd.toString().padStart(10, "0");
+  return `${digits.slice(0, -9)}.${digits.slice(-9)}`;
+}
+
+function addLimit(headers: string[], name: "requests" | "tokens", status: RateLimitStatus | undefined): void {
+  if (status === undefined) {
+    return;
+  }
+  headers.push(
+    `x-ratelimit-limit-${name}`,
+    String(status.limit),
+    `x-ratelimit-remaining-${name}`,
+    String(status.remaining),
+    `x-ratelimit-reset-${name}`,
+    formatReset(status.resetDelay),
+  );
+}
+
+/** OpenAI's spelling of a delay: `6m0s`, `1.5s`, `20ms`. */
+function formatReset(delay: Duration | undefined): string {
+  const ms = delay === undefined ? 0 : durationMs(delay);
+  if (ms < 1_000) {
+    return `${Math.ceil(ms)}ms`;
+  }
+  const minutes = Math.floor(ms / 60_000);
+  const seconds = (ms % 60_000) / 1_000;
+  return minutes === 0 ? `${seconds}s` : `${minutes}m${seconds}s`;
+}

@@ -1,0 +1,236 @@
+import { join } from "node:path";
+import { connectNodeAdapter } from "@connectrpc/connect-node";
+import { CacheService } from "#gen/penstock/cache/v1/cache_service_pb.ts";
+import { GatewayService } from "#gen/penstock/gateway/v1/gateway_service_pb.ts";
+import { QuotaService } from "#gen/penstock/quota/v1/quota_service_pb.ts";
+import { RouterService } from "#gen/penstock/router/v1/router_service_pb.ts";
+import type { Live } from "#kit/config/create-live-config.ts";
+import { openJournal } from "#kit/journal/open-journal.ts";
+import { leaveOnAbort } from "#kit/mesh/leave-on-abort.ts";
+import type { Mesh } from "#kit/mesh/mesh.ts";
+import type { Module } from "#kit/modules/module.ts";
+import type { JournalConfig, ServerConfig } from "./config.ts";
+import { createOpenAiGenerationEndpoints } from "./endpoints/openai-generation.ts";
+import { createOpenAiModelsEndpoints } from "./endpoints/openai-models.ts";
+import { createAuthFailureLimiter } from "./http/auth-failure-limiter.ts";
+import { createHttpServer, type HttpResponse, type HttpServer } from "./http/create-http-server.ts";
+import { createRequestHandler, type RequestHandler } from "./http/handle-request.ts";
+import { createIngressMetrics } from "./metrics.ts";
+import { createAnswerCache } from "./pipeline/answer-cache.ts";
+import { KeyDirectory } from "./snapshots/key-directory.ts";
+import { ModelDirectory } from "./snapshots/model-directory.ts";
+import { addAdminServices } from "./typed/admin-services.ts";
+import { createGatewayService } from "./typed/gateway-service.ts";
+import { createDelivery, type OwnedDelivery } from "./usage/create-delivery.ts";
+import { createSettlementQueue, type SettlementQueue } from "./usage/settlement-queue.ts";
+import type { OpenTransport, OwnedTransport } from "./usage/transport.ts";
+import { createUsageRecorder } from "./usage/usage-recorder.ts";
+
+export { journalConfig, type JournalConfig, serverConfig, type ServerConfig } from "./config.ts";
+export { openDirectTransport, openNatsTransport } from "./usage/transport.ts";
+
+/** What the ingress reads of the cache's settings. */
+export interface AnswerCacheSettings {
+  readonly enabled: boolean;
+  readonly maxEntryBytes: number;
+}
+
+/** What the ingress is made of. */
+export interface IngressModuleDeps {
+  readonly mesh: Mesh;
+  readonly server: ServerConfig;
+  readonly journal: JournalConfig;
+  readonly cache: Live<AnswerCacheSettings>;
+  /** Where the journal is. */
+  readonly directory: string;
+  /** Opens what brings events to the ledger. */
+  readonly openTransport: OpenTransport;
+  readonly metricsText: () => Promise<string>;
+  /** The modules of this process that cannot serve at the moment. */
+  readonly notReady: () => readonly { readonly module: string; readonly reason: string }[];
+  readonly log: IngressLog;
+}
+
+/** What the ingress tells its operator. Never a prompt, a completion or a secret. */
+export interface IngressLog {
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+/** The ingress as the program sees it. */
+export interface IngressModule extends Module {
+  /** The base URL; empty before the start. */
+  readonly url: string;
+}
+
+const maxTypedBytes = 40 * 1024 * 1024;
+
+/** Makes the ingress: the public port and the journal. */
+export function createIngressModule(deps: IngressModuleDeps): IngressModule {
+  const { mesh, log } = deps;
+  const monotonicNow = (): number => performance.now();
+  let server: HttpServer | undefined;
+  let handler: RequestHandler | undefined;
+  let stopOthers: (() => Promise<void>) | undefined;
+  let delivery: OwnedDelivery | undefined;
+  let settlements: SettlementQueue | undefined;
+  let keys: KeyDirectory | undefined;
+  let models: ModelDirectory | undefined;
+
+  async function start(): Promise<void> {
+    const opened = await openJournal({
+      directory: join(deps.directory, "journal"),
+      sync: deps.journal.sync,
+      maxBytes: deps.journal.max_bytes,
+      onError: (error) => log.error({ err: error }, "the usage journal failed"),
+    });
+    const { journal } = opened;
+    if (opened.damaged > 0) {
+      log.error({ damaged: opened.damaged }, "the usage journal has damaged records");
+    }
+    const transport: OwnedTransport = await deps.openTransport(mesh, journal);
+    delivery = createDelivery({
+      transport,
+      journal,
+      onState: (state) => {
+        if (state.kind === "failing") {
+          log.warn({ err: state.error, attempts: state.attempts }, "usage events cannot be delivered");
+        }
+      },
+    });
+    const recorder = createUsageRecorder({ journal, delivery });
+    const quota = mesh.client(QuotaService);
+    settlements = createSettlementQueue({
+      quota,
+      onError: (error) => log.warn({ err: error }, "holds cannot be settled"),
+    });
+    recorder.recover(opened.recovered);
+    keys = new KeyDirectory({
+      quota,
+      now: Date.now,
+      monotonicNow,
+      onLost: (error) => log.warn({ err: error }, "the stream of keys was lost"),
+    });
+    models = new ModelDirectory({
+      router: mesh.client(RouterService),
+      onLost: (error) => log.warn({ err: error }, "the stream of models was lost"),
+    });
+    keys.start();
+    models.start();
+    const metrics = createIngressMetrics({
+      inFlight: () => handler?.inFlight ?? 0,
+      journalPending: () => journal.pending,
+      journalAgeMs: () => journal.oldestPendingAgeMs,
+    });
+    const runDeps = {
+      models,
+      keys,
+      quota,
+      settlements,
+      recorder,
+      router: mesh.client(RouterService),
+      cache: createAnswerCache({
+        cache: mesh.client(CacheService),
+        enabled: () => deps.cache.current.enabled,
+        maxEntryBytes: () => deps.cache.current.maxEntryBytes,
+        monotonicNow,
+        onError: (error) => log.warn({ err: error }, "the cache failed"),
+      }),
+      now: Date.now,
+      monotonicNow,
+      maxBodyBytes: deps.server.max_body,
+      onOver: metrics.requestOver,
+    };
+    const services = connectNodeAdapter({
+      acceptCompression: [],
+      readMaxBytes: maxTypedBytes,
+      routes(router) {
+        router.service(GatewayService, leaveOnAbort(GatewayService, createGatewayService(runDeps)));
+        addAdminServices(router, { mesh, keys: runDeps.keys });
+      },
+    });
+    handler = createRequestHandler({
+      endpoints: [...createOpenAiGenerationEndpoints(runDeps), ...createOpenAiModelsEndpoints(runDeps)],
+      keys,
+      failures: createAuthFailureLimiter(),
+      services,
+      operations: operations(deps),
+      maxInFlight: deps.server.max_in_flight,
+      monotonicNow,
+      onInternalError: (requestId, error) => log.error({ requestId, err: error }, "a request failed inside the gateway"),
+    });
+    const requests = handler;
+    const colon = deps.server.listen.lastIndexOf(":");
+    server = await createHttpServer({
+      host: deps.server.listen.slice(0, colon).replace(/^\[|\]$/g, ""),
+      port: Number(deps.server.listen.slice(colon + 1)),
+      onRequest: requests.handle,
+    });
+    stopOthers = async () => {
+      await transport.stop();
+      await journal.close();
+    };
+  }
+
+  return {
+    name: "ingress",
+    needs: ["router", "quota", "cache", "connector", "accounting"],
+    get url() {
+      return server?.url ?? "";
+    },
+    start,
+    notReady() {
+      if (keys?.complete !== true) {
+        return "the keys have not arrived";
+      }
+      return models?.complete === true ? undefined : "the models have not arrived";
+    },
+    async drain(signal) {
+      server?.stopListening();
+      handler?.drain();
+      if (handler !== undefined && handler.inFlight > 0) {
+        const running = handler;
+        await new Promise<void>((resolve) => {
+          running.onIdle(resolve);
+          signal.addEventListener("abort", () => resolve(), { once: true });
+        });
+      }
+      await settlements?.drain(2_000);
+      await delivery?.drain(5_000);
+    },
+    async stop() {
+      keys?.stop();
+      models?.stop();
+      await server?.close();
+      settlements?.stop();
+      delivery?.stop();
+      await stopOthers?.();
+    },
+  };
+}
+
+function operations(deps: IngressModuleDeps): ReadonlyMap<string, (res: HttpResponse) => void> {
+  return new Map([
+    ["/healthz", (res: HttpResponse) => void res.writeHead(200, { "content-type": "text/plain" }).end("ok\n")],
+    [
+      "/readyz",
+      (res: HttpResponse) => {
+        const notReady = deps.notReady();
+        res.writeHead(notReady.length === 0 ? 200 : 503, { "content-type": "application/json" });
+        res.end(`${JSON.stringify({ ready: notReady.length === 0, not_ready: notReady })}\n`);
+      },
+    ],
+    [
+      "/metrics",
+      (res: HttpResponse) => {
+        deps.metricsText().then(
+          (text) => res.writeHead(200, { "content-type": "text/plain; version=0.0.4" }).end(text),
+          (error: unknown) => {
+            deps.log.error({ err: error }, "metrics could not be read");
+            res.writeHead(500).end();
+          },
+        );
+      },
+    ],
+  ]);
+}
