@@ -41,6 +41,17 @@ for (const { name, bytes, expected } of streamFixtures) {
     }
   });
 
+  test(`observes what it decodes and forwards every byte, with ${name}`, () => {
+    const observer = codec.createStreamObserver({ stripUsage: true });
+    assert.deepEqual(Buffer.from(observer.push(bytes)), bytes);
+    assert.equal(observer.finishReason, expected.answer.finishReason);
+    assert.equal(observer.usage?.outputTokens, expected.outputTokens);
+    assert.equal(observer.usage?.uncachedInputTokens, expected.inputTokens);
+    assert.equal(observer.complete, true);
+    assert.equal(observer.contentSeen, true);
+    assert.ok(observer.countedOutputTokens > 0);
+  });
+
   test(`gives the same answer after encoding and decoding, with ${name}`, () => {
     const decoder = codec.createStreamDecoder();
     const encoded = codec.createStreamEncoder(options).encode([...decoder.push(bytes), ...decoder.end()]);
@@ -107,32 +118,54 @@ test("throws for bytes that are not of the dialect", () => {
   }
 });
 
-test("writes interleaved tool calls one after the other", () => {
-  const encoded = codec
-    .createStreamEncoder(options)
-    .encode([
-      startEvent("msg_1", "m"),
-      toolCallStart(0, 0, { id: "a", name: "one" }),
-      toolCallDelta(0, 0, '{"x":'),
-      toolCallStart(0, 1, { id: "b", name: "two" }),
-      toolCallDelta(0, 1, '{"y":2}'),
-      toolCallDelta(0, 0, "1}"),
-      finishEvent(0, FinishReason.TOOL_CALLS, "tool_calls"),
-      endEvent(undefined),
+for (const [first, second] of [
+  ['{"x":{}', "}"],
+  ['{"x":', "{}}"],
+  ["", '{"x":{}}'],
+] as const) {
+  test(`writes interleaved tool calls one after the other, the first beginning with "${first}"`, () => {
+    const encoded = codec
+      .createStreamEncoder(options)
+      .encode([
+        startEvent("msg_1", "m"),
+        toolCallStart(0, 0, { id: "a", name: "one" }),
+        toolCallDelta(0, 0, first),
+        toolCallStart(0, 1, { id: "b", name: "two" }),
+        toolCallDelta(0, 1, '{"y":2}'),
+        toolCallDelta(0, 0, second),
+        finishEvent(0, FinishReason.TOOL_CALLS, "tool_calls"),
+        endEvent(undefined),
+      ]);
+    assert.deepEqual(decode([encoded]).toolCalls, [
+      { id: "a", name: "one", arguments: { x: {} } },
+      { id: "b", name: "two", arguments: { y: 2 } },
     ]);
-  assert.deepEqual(decode([encoded]).toolCalls, [
-    { id: "a", name: "one", arguments: { x: 1 } },
-    { id: "b", name: "two", arguments: { y: 2 } },
-  ]);
-  const starts = [
-    ...Buffer.from(encoded)
-      .toString()
-      .matchAll(/"type":"content_block_(start|stop)","index":(\d)/g),
-  ];
-  assert.deepEqual(
-    starts.map(([, kind, index]) => `${kind}${index}`),
-    ["start0", "stop0", "start1", "stop1"],
-  );
+    const borders = [
+      ...Buffer.from(encoded)
+        .toString()
+        .matchAll(/"type":"content_block_(start|stop)","index":(\d)/g),
+    ];
+    assert.deepEqual(
+      borders.map(([, kind, index]) => `${kind}${index}`),
+      ["start0", "stop0", "start1", "stop1"],
+    );
+  });
+}
+
+test("does not take a stop without a reason for an end", () => {
+  const bytes = sse({ type: "message_start", message: { id: "m" } }, { type: "message_stop" });
+  assert.equal(decode([bytes]).ended, false);
+  const observer = codec.createStreamObserver({ stripUsage: false });
+  observer.push(bytes);
+  assert.equal(observer.complete, false);
+  assert.equal(observer.contentSeen, false);
+  assert.equal(observer.countedOutputTokens, 0);
+});
+
+test("observes events, and not comments that look like them", () => {
+  const observer = codec.createStreamObserver({ stripUsage: false });
+  observer.push(Buffer.from(': {"type":"message_stop"} "error"\n\n'));
+  assert.equal(observer.complete, false);
 });
 
 test("writes no end for a stream without a finish", () => {

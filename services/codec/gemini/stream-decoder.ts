@@ -139,20 +139,22 @@ export function createStreamDecoder(): StreamDecoder {
   }
 
   function finishAll(events: ChatEvent[]): void {
-    const finishes = [...candidates].toSorted(([one], [other]) => one - other);
-    const blocked = candidates.size === 0 && blockReason !== "";
-    const cut =
-      !blocked &&
-      (candidates.size === 0 ||
-        finishes.some(([, { nativeFinishReason, openCall }]) => nativeFinishReason === "" || openCall !== undefined));
-    if (cut) {
+    if (blockReason !== "") {
+      // The filter may stop a prompt before its first candidate, or later in place of every finish.
+      stateOf(0);
+    }
+    const states = [...candidates].toSorted(([one], [other]) => one - other);
+    const isFinished = ({ nativeFinishReason, openCall }: CandidateState): boolean =>
+      blockReason !== "" || (nativeFinishReason !== "" && openCall === undefined);
+    if (states.length === 0 || !states.every(([, state]) => isFinished(state))) {
       return;
     }
-    for (const [index, { nativeFinishReason, callCount }] of finishes) {
-      events.push(finishEvent(index, mapFinishReason(nativeFinishReason, callCount > 0), nativeFinishReason));
-    }
-    if (blocked) {
-      events.push(finishEvent(0, FinishReason.CONTENT_FILTER, blockReason));
+    for (const [index, { nativeFinishReason, callCount }] of states) {
+      events.push(
+        nativeFinishReason === ""
+          ? finishEvent(index, FinishReason.CONTENT_FILTER, blockReason)
+          : finishEvent(index, mapFinishReason(nativeFinishReason, callCount > 0), nativeFinishReason),
+      );
     }
     events.push(endEvent(decodeUsage(usage)));
   }

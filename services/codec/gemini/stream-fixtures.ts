@@ -78,7 +78,18 @@ export const streamFixtures: readonly StreamFixture[] = [
           },
         },
       ]),
-      chunk([{ functionCall: { partialArgs: [{ jsonPath: "$.to.city", stringValue: "lin" }], willContinue: true } }]),
+      chunk([
+        {
+          functionCall: {
+            partialArgs: [
+              { jsonPath: "$.to.city", stringValue: "lin" },
+              { jsonPath: "$.day", stringValue: "Mo" },
+              { jsonPath: "$.day", stringValue: "Tu" },
+            ],
+            willContinue: true,
+          },
+        },
+      ]),
       chunk([
         { functionCall: { partialArgs: [{ jsonPath: "$.seats[0]['row no']", numberValue: 4 }], willContinue: true } },
       ]),
@@ -95,7 +106,11 @@ export const streamFixtures: readonly StreamFixture[] = [
       answer: {
         ...EMPTY_ANSWER,
         toolCalls: [
-          { id: "gcall_resp-1_0", name: "book", arguments: { to: { city: "Berlin" }, seats: [{ "row no": 4 }, true] } },
+          {
+            id: "gcall_resp-1_0",
+            name: "book",
+            arguments: { to: { city: "Berlin" }, day: "Tu", seats: [{ "row no": 4 }, true] },
+          },
         ],
         finishReason: FinishReason.TOOL_CALLS,
       },
@@ -113,6 +128,23 @@ export const streamFixtures: readonly StreamFixture[] = [
       answer: { ...EMPTY_ANSWER, finishReason: FinishReason.LENGTH, nativeFinishReason: "MAX_TOKENS" },
       uncachedInputTokens: 4n,
       outputTokens: 20n,
+    },
+  },
+  {
+    name: "a filter that stops the answer",
+    bytes: sse(chunk([{ text: "so" }], usageOf(4, 1, 0)), {
+      promptFeedback: { blockReason: "SAFETY" },
+      usageMetadata: usageOf(4, 2, 0),
+    }),
+    expected: {
+      answer: {
+        ...EMPTY_ANSWER,
+        text: "so",
+        finishReason: FinishReason.CONTENT_FILTER,
+        nativeFinishReason: "SAFETY",
+      },
+      uncachedInputTokens: 4n,
+      outputTokens: 2n,
     },
   },
   {

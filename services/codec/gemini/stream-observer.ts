@@ -45,7 +45,7 @@ export function createStreamObserver(): StreamObserver {
       native = stringOrEmpty(candidate["finishReason"]) || native;
       contentSeen ||= readParts(candidate).some(hasContent);
     }
-    blocked ||= candidates.length === 0 && readBlockReason(chunk) !== "";
+    blocked ||= readBlockReason(chunk) !== "";
     contentSeen ||= native !== "" || blocked;
   }
 
