@@ -110,7 +110,7 @@ models: { m: { route: [ 5 ] } }
       '1:8 level: Invalid option: expected one of "debug"|"info"|"warn" (did you mean "info"?)',
       "2:1 server.listen: is missing",
       "2:20 server.timeout: expected a duration such as 250ms, 20s, 15m, 1h30m or 7d",
-      "3:25 providers.p.kind: Invalid discriminator value. Expected 'openai' | 'anthropic' | 'echo' (did you mean \"openai\"?)",
+      '3:25 providers.p.kind: expected one of "openai", "anthropic", "echo" (did you mean "openai"?)',
       "4:21 limits[0].budget: expected an amount in US dollars such as $500 or $0.10",
       "4:35 limits[1].rpm: expected a whole number such as 600, 10k or 2M",
       "5:25 models.m.route[0]: expected string or object",
