@@ -100,6 +100,16 @@ test("decodes and observes the same in many random pieces", () => {
   );
 });
 
+test("keeps the last usage that counts something", () => {
+  const text = { candidates: [{ content: { parts: [{ text: "a" }] } }] };
+  const observer = codec.createStreamObserver({ stripUsage: false });
+  observer.push(sse({ ...text, usageMetadata: { promptTokenCount: 3 } }, text));
+  observer.push(sse({ ...text, usageMetadata: { promptTokenCount: 4 } }));
+  observer.push(sse({ ...text, usageMetadata: { trafficType: "ON_DEMAND" } }));
+  assert.equal(observer.usage?.uncachedInputTokens, 4n);
+  assert.equal(observer.usage?.uncachedInputTokens, 4n);
+});
+
 test("does not end while one of several candidates or a call is unfinished", () => {
   const one = { content: { parts: [{ text: "a" }] }, finishReason: "STOP", index: 0 };
   const other = { content: { parts: [{ text: "b" }] }, index: 1 };
