@@ -147,7 +147,7 @@ export function parseJson(text: string, path: string): Json {
     // JSON.parse makes nothing but JSON values.
     return JSON.parse(text) as Json;
   } catch (cause) {
-    throw Object.assign(new CodecError(`${path} is not valid JSON`, { param: path, code: "invalid_json" }), { cause });
+    throw new CodecError(`${path} is not valid JSON`, { param: path, code: "invalid_json", cause });
   }
 }
 
