@@ -51,7 +51,7 @@ export function encodeMessages(messages: readonly Message[], drop: Drop): JsonOb
 }
 
 /** An id that Anthropic accepts; two ids that differ stay different. */
-export function encodeToolCallId(id: string): string {
+function encodeToolCallId(id: string): string {
   return id.replaceAll(/[^a-zA-Z0-9_-]/g, (character) => `_${character.codePointAt(0)?.toString(16) ?? ""}_`);
 }
 

@@ -36,7 +36,7 @@ export function encodeFile(file: FilePart, path: string): JsonObject {
 }
 
 /** The media type that the first bytes of a picture show; undefined for other bytes. Clients often name a wrong one. */
-export function sniffImageType(bytes: Uint8Array): string | undefined {
+function sniffImageType(bytes: Uint8Array): string | undefined {
   const start = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.byteLength, 12)).toString("latin1");
   if (start.startsWith("\x89PNG")) {
     return "image/png";

@@ -11,7 +11,7 @@ export function isJsonArray(value: Json | undefined): value is readonly Json[] {
 }
 
 /** The path of a field: `messages[1]` and `content` give `messages[1].content`. */
-export function joinPath(path: string, key: string): string {
+function joinPath(path: string, key: string): string {
   return path === "" ? key : `${path}.${key}`;
 }
 
