@@ -39,14 +39,17 @@ export interface QuotaModuleDeps {
    * reconciled a few seconds after the start rather than when the predecessor's leases expire.
    */
   readonly isOnlyHolder?: boolean;
+  /** When leases of dead processes are reconciled after they expired, and how often that is looked for. */
+  readonly reconcile?: { readonly graceMs: number; readonly intervalMs: number };
   /** Hears of failures in the background, each of which is tried again. */
   readonly onError?: (error: unknown) => void;
 }
 
 const leaseTtlMs = 30_000;
-const reclaimGraceMs = 60_000;
-const onlyHolderGraceMs = 5_000;
-const reconcileIntervalMs = 5_000;
+// With the lease's 30 s, what a dead process had is back 90 s after its last word: holds would have expired after 120.
+const reconcileOfMany = { graceMs: 60_000, intervalMs: 5_000 };
+// The requests of a predecessor ended with it; what its journal still has reaches the ledger first.
+const reconcileOfOne = { graceMs: 5_000, intervalMs: 5_000 };
 const pollIntervalMs = 2_000;
 const pollOverlapMs = 30_000;
 const pageSize = 1_000;
@@ -131,7 +134,7 @@ async function startQuota(
   await loadKeys(keys, quota);
   deps.onBootstrap?.(secrets);
 
-  const graceMs = deps.isOnlyHolder === true ? onlyHolderGraceMs : reclaimGraceMs;
+  const { graceMs, intervalMs } = deps.reconcile ?? (deps.isOnlyHolder === true ? reconcileOfOne : reconcileOfMany);
   const sumLeases = async (leaseIds: readonly string[]): Promise<ReadonlyMap<string, bigint>> => {
     const sums = await mesh.client(AccountingService).sumLeases({ leaseIds: [...leaseIds] });
     return new Map(Object.entries(sums.costNanosUsd));
@@ -139,7 +142,7 @@ async function startQuota(
   const loops = [
     startLoop(() => quota.tick(), { intervalMs: config.flush_interval, onError }),
     startLoop(() => reconcileLeases({ store: budgets, sumLeases, graceMs }), {
-      intervalMs: reconcileIntervalMs,
+      intervalMs,
       onError,
     }),
     startLoop(() => poll(now()), { intervalMs: pollIntervalMs, onError }),
