@@ -54,6 +54,10 @@ class Attempt implements UpstreamHandler {
   readonly #deps: ExecuteAttemptDeps;
   #call: UpstreamCall | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #timerEnds = 0;
+  #phaseMs = 0;
+  #phaseEnds = 0;
+  #onPhaseEnd: () => void = () => undefined;
   #reader: AnswerReader | undefined;
   #status = 0;
   #headers: UpstreamHeaders = {};
@@ -143,7 +147,7 @@ class Attempt implements UpstreamHandler {
       this.#emitHead();
     }
     if (this.#headSent && !reader.over) {
-      this.#timer?.refresh();
+      this.#phaseEnds = performance.now() + this.#phaseMs;
     }
     if (reader.over) {
       this.#complete(reader);
@@ -345,10 +349,30 @@ class Attempt implements UpstreamHandler {
     }
   }
 
+  /**
+   * Limits the phase that begins now. One timer serves all phases: when it goes off too early for the phase that is
+   * running, it is set again for the rest.
+   */
   #arm(delayMs: number, onTime: () => void): void {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(onTime, delayMs);
+    this.#phaseMs = delayMs;
+    this.#phaseEnds = performance.now() + delayMs;
+    this.#onPhaseEnd = onTime;
+    if (this.#timer === undefined || this.#phaseEnds < this.#timerEnds) {
+      clearTimeout(this.#timer);
+      this.#timer = setTimeout(this.#onTimer, delayMs);
+      this.#timerEnds = this.#phaseEnds;
+    }
   }
+
+  readonly #onTimer = (): void => {
+    const leftMs = this.#phaseEnds - performance.now();
+    if (leftMs <= 1) {
+      this.#onPhaseEnd();
+      return;
+    }
+    this.#timerEnds = this.#phaseEnds;
+    this.#timer = setTimeout(this.#onTimer, leftMs);
+  };
 }
 
 function failureOfRequest(error: unknown): AttemptFailure {

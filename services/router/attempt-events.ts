@@ -1,7 +1,7 @@
-import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { ConnectError } from "@connectrpc/connect";
 import type { AttemptOutcome, RouterEvent } from "#gen/penstock/router/v1/router_service_pb.ts";
 import type { ProviderError } from "#gen/penstock/type/v1/error_pb.ts";
+import { durationOf } from "#kit/protobuf/time-literals.ts";
 import type { FinishReason, Usage } from "#gen/penstock/type/v1/usage_pb.ts";
 
 /** What is known of an attempt that has ended. */
@@ -34,12 +34,12 @@ export function attemptFinished(attempt: FinishedAttempt): RouterEvent {
       finishReason: attempt.finishReason,
       complete: attempt.complete,
       providerRequestId: attempt.error?.providerRequestId ?? "",
-      totalLatency: durationFromMs(Math.round(attempt.totalMs)),
+      totalLatency: durationOf(Math.round(attempt.totalMs)),
       ...(attempt.usage === undefined ? {} : { usage: attempt.usage }),
       ...(attempt.error === undefined ? {} : { error: attempt.error }),
       ...(attempt.firstContentMs === undefined
         ? {}
-        : { firstTokenLatency: durationFromMs(Math.round(attempt.firstContentMs)) }),
+        : { firstTokenLatency: durationOf(Math.round(attempt.firstContentMs)) }),
     },
   });
 }

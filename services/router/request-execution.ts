@@ -1,4 +1,4 @@
-import { durationFromMs, durationMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { durationMs } from "@bufbuild/protobuf/wkt";
 import type { Client, ConnectError } from "@connectrpc/connect";
 import type { ConnectorService, ExecuteResponse as ConnectorResponse } from "#gen/penstock/connector/v1/connector_service_pb.ts";
 import {
@@ -11,6 +11,7 @@ import { ErrorReason, type ProviderError, ProviderErrorClass } from "#gen/pensto
 import { FinishReason, type Usage } from "#gen/penstock/type/v1/usage_pb.ts";
 import { errorDetailOf, gatewayError, retryDelayMsOf } from "#kit/errors/gateway-error.ts";
 import { priceUsage } from "#kit/pricing/price-usage.ts";
+import { timestampOf } from "#kit/protobuf/time-literals.ts";
 import { attemptFinished, failureOf, routerEvent } from "./attempt-events.ts";
 import { backOffMs, nextStepAfter } from "./strategy/next-step.ts";
 import type { RoutedModel, Target } from "./targets.ts";
@@ -64,7 +65,7 @@ export class RequestExecution implements AsyncIterableIterator<ExecuteResponse> 
     this.#targets = targets;
     this.#deps = deps;
     const askedMs = request.timeout === undefined ? Number.POSITIVE_INFINITY : durationMs(request.timeout);
-    const totalMs = Math.min(askedMs, model.timeouts.total);
+    const totalMs = Math.min(askedMs, model.timeouts.totalMs);
     this.#deadline = deps.monotonicNow() + totalMs;
     this.#deadlineTimer = setTimeout(() => this.#onDeadline(), totalMs);
   }
@@ -228,9 +229,9 @@ export class RequestExecution implements AsyncIterableIterator<ExecuteResponse> 
           stream: request.stream,
           body: request.body,
           imposedOutputTokens: request.imposedOutputTokens,
-          connectTimeout: durationFromMs(timeouts.connect),
-          firstTokenTimeout: durationFromMs(timeouts.first_token),
-          idleTimeout: durationFromMs(timeouts.idle),
+          connectTimeout: timeouts.connect,
+          firstTokenTimeout: timeouts.firstToken,
+          idleTimeout: timeouts.idle,
         })
         [Symbol.asyncIterator](),
     };
@@ -242,7 +243,7 @@ export class RequestExecution implements AsyncIterableIterator<ExecuteResponse> 
         attemptIndex: index,
         provider: target.provider,
         model: target.model,
-        startTime: timestampFromMs(this.#deps.now()),
+        startTime: timestampOf(this.#deps.now()),
         ...(target.prices === undefined ? {} : { prices: target.prices }),
       },
     });

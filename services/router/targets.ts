@@ -1,5 +1,7 @@
 import type { TokenPrices } from "#gen/penstock/router/v1/router_service_pb.ts";
 import { findCataloguePrices, freePrices, pricesOfOverride } from "#kit/pricing/find-prices.ts";
+import type { Duration } from "@bufbuild/protobuf/wkt";
+import { durationOf } from "#kit/protobuf/time-literals.ts";
 import type { ModelConfig, ModelsConfig, PricesConfig } from "./config.ts";
 
 /** A place where a request can be answered. */
@@ -22,7 +24,15 @@ export interface RoutedModel {
   /** The targets in groups: those of the route first, then those of each fallback in order. */
   readonly groups: readonly (readonly Target[])[];
   readonly attempts: number;
-  readonly timeouts: ModelConfig["timeout"];
+  readonly timeouts: RouteTimeouts;
+}
+
+/** How long the phases of an attempt, and a request with all its attempts, may take. */
+export interface RouteTimeouts {
+  readonly connect: Duration;
+  readonly firstToken: Duration;
+  readonly idle: Duration;
+  readonly totalMs: number;
 }
 
 /** What the router has to know of a provider. Never a credential. */
@@ -48,7 +58,7 @@ export interface RoutingProblem {
 
 const plainModel: Pick<RoutedModel, "attempts" | "timeouts"> = {
   attempts: 3,
-  timeouts: { connect: 3_000, first_token: 60_000, idle: 60_000, total: 900_000 },
+  timeouts: timeoutsOf({ connect: 3_000, first_token: 60_000, idle: 60_000, total: 900_000 }),
 };
 /** Names that callers make up are remembered up to this number. */
 const maxOpenModels = 10_000;
@@ -79,7 +89,7 @@ export function buildRoutingTable(
         name,
         groups: [name, ...config.fallback].map(groupOf),
         attempts: config.retry.attempts,
-        timeouts: config.timeout,
+        timeouts: timeoutsOf(config.timeout),
       },
     ]),
   );
@@ -136,6 +146,15 @@ export function checkRouting(
     checkTarget(target, ["prices", "overrides", target]);
   }
   return problems;
+}
+
+function timeoutsOf(timeout: ModelConfig["timeout"]): RouteTimeouts {
+  return {
+    connect: durationOf(timeout.connect),
+    firstToken: durationOf(timeout.first_token),
+    idle: durationOf(timeout.idle),
+    totalMs: timeout.total,
+  };
 }
 
 function pricesOf(id: string, kind: string, model: string, prices: PricesConfig): TokenPrices | undefined {

@@ -77,7 +77,7 @@ function duration(value: Duration | undefined): string | undefined {
   if (value === undefined) {
     return undefined;
   }
-  const ms = durationMs(value);
+  const ms = Math.round(durationMs(value));
   const seconds = Math.trunc(ms / 1000);
   const rest = ms % 1000;
   return rest === 0 ? `${seconds}s` : `${seconds}.${String(rest).padStart(3, "0")}s`;

@@ -59,7 +59,7 @@ function unaryCall(service: DescService, method: DescMethod, handler: UnaryHandl
       throw asConnectError(error);
     } finally {
       stopWatching?.();
-      context.abort(new ConnectError("the call has ended", Code.Canceled));
+      context.end();
     }
   };
 }
@@ -159,7 +159,9 @@ class LocalStream implements AsyncIterator<AnyMessage> {
     const resolve = this.#resolvePending;
     this.#resolvePending = undefined;
     this.#rejectPending = undefined;
-    this.#context.abort(error ?? new ConnectError("the caller left the stream", Code.Canceled));
+    if (error !== undefined) {
+      this.#context.abort(error);
+    }
     this.#finish();
     // The source may be waiting; iterators of ours end at once, generators when their signal lets them.
     const left = this.#source.return?.();
@@ -173,7 +175,7 @@ class LocalStream implements AsyncIterator<AnyMessage> {
 
   #finish(): void {
     this.#stopWatching();
-    this.#context.abort(new ConnectError("the call has ended", Code.Canceled));
+    this.#context.end();
   }
 }
 
