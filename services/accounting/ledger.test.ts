@@ -122,7 +122,7 @@ test("counts an event once when transactions are broken off by deadlocks and los
           if (calls % 3 === 1) {
             // The transaction does everything, and at its end is the victim, or is committed and nobody hears of it.
             const isCommitted = calls % 2 === 0;
-            const { query } = client;
+            const query = client.query.bind(client);
             client.query = new Proxy(query, {
               apply(run, self, [text, ...rest]) {
                 if (text !== "COMMIT") {

@@ -7,9 +7,9 @@ export const cacheConfig = z
     exact: z
       .strictObject({
         enabled: z.boolean().default(true).describe("Whether complete answers are kept and given to the same request."),
-        ttl: duration().default(600_000).describe("How long an answer is kept."),
-        max_bytes: byteSize().default(268_435_456).describe("The most memory for answers; the least used make room."),
-        max_entry_bytes: byteSize().default(4_194_304).describe("The largest answer that is kept."),
+        ttl: duration().prefault("10m").describe("How long an answer is kept."),
+        max_bytes: byteSize().prefault("256MiB").describe("The most memory for answers; the least used make room."),
+        max_entry_bytes: byteSize().prefault("4MiB").describe("The largest answer that is kept."),
       })
       .optional(),
   })

@@ -52,7 +52,7 @@ test("keeps what was spent while the store was down, and tells it once", async (
   const store = switchableStore();
   const test = await open({ budgetNanosUsd: 8_000n }, { flushTimeoutMs: 5 }, store.wrap);
   await reserve(test.quota, test.key, "a", 100n);
-  settle(test, "a", 70n);
+  await settle(test, "a", 70n);
   for (const state of ["down", "hung", "unheard"] as const) {
     store.state = state;
     await assert.rejects(test.quota.tick());
@@ -69,7 +69,7 @@ test("gives an unused slice back and takes another when it is needed", async () 
   test.clock.nowMs += 31_000;
   await test.quota.tick();
   assert.ok(leased(test) > 0n, "what is held keeps the slice");
-  settle(test, "a", 70n);
+  await settle(test, "a", 70n);
   await test.quota.tick();
   assert.ok(leased(test) > 0n, "it was used a moment ago");
   test.clock.nowMs += 30_000;
@@ -83,7 +83,7 @@ test("does not refuse what the closing of its own slice gives back", async () =>
   const store = switchableStore();
   const test = await open({ budgetNanosUsd: 100n }, {}, store.wrap);
   await reserve(test.quota, test.key, "a", 100n);
-  settle(test, "a", 0n);
+  await settle(test, "a", 0n);
   test.clock.nowMs += 30_000;
   const ticking = test.quota.tick();
   const outcome = await reserve(test.quota, test.key, "b", 100n);
@@ -98,7 +98,7 @@ test("drops a lease that was taken away, and goes on with another", async () => 
   await test.budgets.expireLeases();
   await test.budgets.reconcileLease(first.hold.leaseId, 100n, 0);
   await test.quota.tick();
-  assert.equal(settle(test, "a", 100n), undefined);
+  await settle(test, "a", 100n);
   await test.quota.tick();
   const second = await reserve(test.quota, test.key, "b", 100n);
   assert.ok(second.kind === "held" && second.hold.leaseId !== first.hold.leaseId);
@@ -121,7 +121,7 @@ test("applies a lower limit at once, and a higher one", async () => {
 test("charges a cost above the hold in full and admits nothing more", async () => {
   const test = await open({ budgetNanosUsd: 100n });
   await reserve(test.quota, test.key, "a", 100n);
-  settle(test, "a", 140n);
+  await settle(test, "a", 140n);
   await test.quota.tick();
   assert.equal(test.shared.budgets.get(keyBudgetId(test.key.id))?.spent, 140n);
   assert.equal((await reserve(test.quota, test.key, "b", 1n)).kind, "exhausted");
@@ -156,7 +156,7 @@ type StoreState = "up" | "down" | "hung" | "unheard";
 interface SwitchableStore {
   state: StoreState;
   calls: number;
-  wrap(store: BudgetStore): BudgetStore;
+  readonly wrap: (store: BudgetStore) => BudgetStore;
 }
 
 /** A store whose answers can fail, never come, or be lost after the call took effect. */

@@ -98,7 +98,7 @@ async function storedKey(key: NewKey) {
 
 async function reserveAtOnce(quotas: readonly Quota[], key: NewKey, requests: number): Promise<QuotaOutcome[]> {
   const stored = await storedKey(key);
-  const outcomes: (QuotaOutcome | Promise<QuotaOutcome>)[] = [];
+  const outcomes: Promise<QuotaOutcome>[] = [];
   for (const quota of quotas) {
     quota.directory.put(stored);
   }
@@ -106,7 +106,9 @@ async function reserveAtOnce(quotas: readonly Quota[], key: NewKey, requests: nu
     const quota = quotas[index % quotas.length];
     const entry = quota?.directory.get(key.id);
     assert.ok(quota !== undefined && entry !== undefined);
-    outcomes.push(quota.reserve(entry, { requestId: randomUUID(), cost: cent, minimum: cent, tokens: 1 }));
+    outcomes.push(
+      Promise.resolve(quota.reserve(entry, { requestId: randomUUID(), cost: cent, minimum: cent, tokens: 1 })),
+    );
   }
   return Promise.all(outcomes);
 }

@@ -7,9 +7,9 @@ import type { BudgetStore, LeaseSync, LeaseSyncResult } from "./store.ts";
 export interface BudgetStoreFixture {
   readonly a: BudgetStore;
   readonly b: BudgetStore;
-  setLimit(budgetId: string, limit: bigint | undefined): Promise<void>;
+  readonly setLimit: (budgetId: string, limit: bigint | undefined) => Promise<void>;
   /** What the store counts for a budget. */
-  totals(budgetId: string): Promise<{ readonly spent: bigint; readonly leased: bigint }>;
+  readonly totals: (budgetId: string) => Promise<{ readonly spent: bigint; readonly leased: bigint }>;
 }
 
 const graceMs = 0;
