@@ -112,6 +112,11 @@ export class Quota {
     return feed;
   }
 
+  /** How many streams of keys there are. */
+  get watchers(): number {
+    return this.#feeds.size;
+  }
+
   /** Ends all streams of keys. */
   endFeeds(): void {
     for (const feed of this.#feeds) {
