@@ -35,7 +35,9 @@ program
 try {
   await program.parseAsync();
 } catch (error) {
-  process.stderr.write(`${error instanceof ConfigError || !(error instanceof Error) ? String(error instanceof Error ? error.message : error) : `penstock: ${error.message}`}\n`);
+  process.stderr.write(
+    `${error instanceof ConfigError || !(error instanceof Error) ? String(error instanceof Error ? error.message : error) : `penstock: ${error.message}`}\n`,
+  );
   process.exitCode = error instanceof ConfigError ? 2 : 1;
 }
 // A module that failed to stop must not keep the process: everything that matters is written by now.

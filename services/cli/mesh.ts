@@ -36,10 +36,7 @@ export async function mesh(options: MeshOptions): Promise<number> {
   try {
     const bus = config.storage.bus === "embedded" ? await startNats(directory, children) : config.storage.bus;
     const processes = await plan(Object.keys(config.providers), directory, config.server.listen);
-    const shared = [
-      ...(path === undefined ? [] : ["--config", path]),
-      ...["--database", postgres.url, "--bus", bus],
-    ];
+    const shared = [...(path === undefined ? [] : ["--config", path]), ...["--database", postgres.url, "--bus", bus]];
     for (const { name, arguments: own } of processes) {
       const child = spawn(process.execPath, [main, "start", ...own, ...shared], {
         stdio: ["ignore", "pipe", "inherit"],
@@ -61,9 +58,19 @@ export async function mesh(options: MeshOptions): Promise<number> {
 }
 
 /** The processes in the order in which they are started: the ingress last, so that it is stopped first. */
-async function plan(providers: readonly string[], directory: string, listen: string): Promise<readonly ServiceProcess[]> {
+async function plan(
+  providers: readonly string[],
+  directory: string,
+  listen: string,
+): Promise<readonly ServiceProcess[]> {
   const addresses = new Map<string, string>();
-  for (const name of ["quota", "cache", "accounting", "router", ...providers.map((provider) => `connector.${provider}`)]) {
+  for (const name of [
+    "quota",
+    "cache",
+    "accounting",
+    "router",
+    ...providers.map((provider) => `connector.${provider}`),
+  ]) {
     addresses.set(name, `127.0.0.1:${await freePort()}`);
   }
   const peers = [...addresses].flatMap(([name, address]) => ["--peer", `${name}=http://${address}`]);
@@ -99,7 +106,9 @@ async function startNats(directory: string, children: ChildProcess[]): Promise<s
   const child = spawn(binary ?? "nats-server", ["-c", file], { stdio: "ignore" });
   const failed = new Promise<never>((_, reject) => {
     child.on("error", () =>
-      reject(new Error("nats-server is missing: install the package nats-server, or set storage.bus to a nats:// address")),
+      reject(
+        new Error("nats-server is missing: install the package nats-server, or set storage.bus to a nats:// address"),
+      ),
     );
   });
   children.push(child);

@@ -78,7 +78,12 @@ function withPeers(services: MeshPeers, peers: readonly string[]): MeshPeers {
   let joined = services;
   for (const peer of peers) {
     const [, name, instance, url] = /^([a-z]+)(?:\.([^=]+))?=(.+)$/.exec(peer) ?? [];
-    if (name === undefined || url === undefined || !(name in peerNames) || (instance !== undefined && name !== "connector")) {
+    if (
+      name === undefined ||
+      url === undefined ||
+      !(name in peerNames) ||
+      (instance !== undefined && name !== "connector")
+    ) {
       throw new ConfigError(`--peer ${peer}: write service=url, or connector.provider=url`);
     }
     if (instance === undefined) {

@@ -75,7 +75,10 @@ function banner(
   path: string | undefined,
   secrets: readonly string[],
 ): readonly string[] {
-  const lines = [`penstock is ready: ${services.join(", ")}`, `config       ${path ?? "none: found in the environment"}`];
+  const lines = [
+    `penstock is ready: ${services.join(", ")}`,
+    `config       ${path ?? "none: found in the environment"}`,
+  ];
   if (meshUrl !== "") {
     lines.push(`mesh         ${meshUrl}`);
   }

@@ -9,7 +9,10 @@ const weightedKey = z.strictObject({
 const account = {
   api_key: secret().optional().describe("The account's key; `none` for a server that takes none."),
   api_keys: z.array(weightedKey).min(1).optional().describe("Several keys, chosen by weight, in place of api_key."),
-  base_url: z.url({ protocol: /^https?$/ }).optional().describe("Where the API is, when not at the provider's own address."),
+  base_url: z
+    .url({ protocol: /^https?$/ })
+    .optional()
+    .describe("Where the API is, when not at the provider's own address."),
   connections: count().default(1_000).describe("The most connections to the provider at once."),
   connect_timeout: duration().default(3_000).describe("How long a connection may take."),
 };

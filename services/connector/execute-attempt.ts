@@ -325,9 +325,7 @@ class Attempt implements UpstreamHandler {
     }
     this.#finish();
     this.#call?.abort();
-    this.#stream.fail(
-      attemptError({ providerRequestId: requestIdOf(this.#headers), ...failure }),
-    );
+    this.#stream.fail(attemptError({ providerRequestId: requestIdOf(this.#headers), ...failure }));
   }
 
   #leave(): void {
@@ -418,4 +416,3 @@ function parseJson(text: string): Json | undefined {
 function millisecondsOf(duration: Duration | undefined, otherwise: number): number {
   return duration === undefined ? otherwise : durationMs(duration);
 }
-

@@ -157,7 +157,8 @@ export function createIngressModule(deps: IngressModuleDeps): IngressModule {
       operations: operations(deps),
       maxInFlight: deps.server.max_in_flight,
       monotonicNow,
-      onInternalError: (requestId, error) => log.error({ requestId, err: error }, "a request failed inside the gateway"),
+      onInternalError: (requestId, error) =>
+        log.error({ requestId, err: error }, "a request failed inside the gateway"),
     });
     const requests = handler;
     const colon = deps.server.listen.lastIndexOf(":");

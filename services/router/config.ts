@@ -55,8 +55,12 @@ export const pricesConfig = z
         z.strictObject({
           input: tokenPrice().describe("A million input tokens, such as $0.10/M."),
           output: tokenPrice().describe("A million output tokens."),
-          cache_read: tokenPrice().optional().describe("A million tokens read from the provider's cache; else as input."),
-          cache_write: tokenPrice().optional().describe("A million tokens written to the provider's cache; else as input."),
+          cache_read: tokenPrice()
+            .optional()
+            .describe("A million tokens read from the provider's cache; else as input."),
+          cache_write: tokenPrice()
+            .optional()
+            .describe("A million tokens written to the provider's cache; else as input."),
           request: money().optional().describe("One request, whatever its tokens."),
         }),
       )

@@ -1,6 +1,9 @@
 import { durationMs } from "@bufbuild/protobuf/wkt";
 import type { Client, ConnectError } from "@connectrpc/connect";
-import type { ConnectorService, ExecuteResponse as ConnectorResponse } from "#gen/penstock/connector/v1/connector_service_pb.ts";
+import type {
+  ConnectorService,
+  ExecuteResponse as ConnectorResponse,
+} from "#gen/penstock/connector/v1/connector_service_pb.ts";
 import {
   AttemptOutcome,
   type ExecuteRequest,

@@ -136,7 +136,10 @@ export function checkRouting(
     }
     for (const [index, fallback] of model.fallback.entries()) {
       if (models[fallback] === undefined) {
-        problems.push({ path: ["models", name, "fallback", index], message: `no model is named ${JSON.stringify(fallback)}` });
+        problems.push({
+          path: ["models", name, "fallback", index],
+          message: `no model is named ${JSON.stringify(fallback)}`,
+        });
       } else if (fallback === name) {
         problems.push({ path: ["models", name, "fallback", index], message: "a model cannot fall back to itself" });
       }

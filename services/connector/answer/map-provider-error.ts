@@ -2,11 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import type { ConnectError } from "@connectrpc/connect";
 import type { DecodedError } from "#codec/codec.ts";
-import {
-  type ProviderError,
-  ProviderErrorClass,
-  ProviderErrorSchema,
-} from "#gen/penstock/type/v1/error_pb.ts";
+import { type ProviderError, ProviderErrorClass, ProviderErrorSchema } from "#gen/penstock/type/v1/error_pb.ts";
 import type { Usage } from "#gen/penstock/type/v1/usage_pb.ts";
 import { gatewayError } from "#kit/errors/gateway-error.ts";
 import { reasonOfProviderClass } from "#kit/errors/reason-of-provider-class.ts";

@@ -7,7 +7,10 @@ import { type AnswerEnd, type AnswerReader, noBytes } from "./answer-reader.ts";
 const maxAnswerBytes = 64 * 1024 * 1024;
 
 /** Makes the caller's body of a provider's complete one. `raw` are the bytes as they came. */
-export type ConvertWhole = (body: JsonObject, raw: Uint8Array) => { readonly bytes: Uint8Array; readonly end: AnswerEnd };
+export type ConvertWhole = (
+  body: JsonObject,
+  raw: Uint8Array,
+) => { readonly bytes: Uint8Array; readonly end: AnswerEnd };
 
 /** Takes a whole answer before any of it reaches the caller: what is cut is never shown. */
 export class WholeAnswer implements AnswerReader {

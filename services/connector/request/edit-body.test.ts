@@ -42,12 +42,17 @@ test("reads the text of a member", () => {
 
 test("agrees with JSON.parse on every object", () => {
   fc.assert(
-    fc.property(fc.dictionary(fc.string(), fc.jsonValue()), fc.jsonValue(), fc.constantFrom(0, 1, 4), (object, value, indent) => {
-      const body = JSON.stringify(object, undefined, indent);
-      const names = [...Object.keys(object).slice(0, 2), "model"].filter((name) => name !== "__proto__");
-      const edits = Object.fromEntries(names.map((name) => [name, JSON.stringify(value)]));
-      const expected = { ...object, ...Object.fromEntries(names.map((name) => [name, value])) };
-      assert.deepEqual(JSON.parse(edit(body, edits)), JSON.parse(JSON.stringify(expected)));
-    }),
+    fc.property(
+      fc.dictionary(fc.string(), fc.jsonValue()),
+      fc.jsonValue(),
+      fc.constantFrom(0, 1, 4),
+      (object, value, indent) => {
+        const body = JSON.stringify(object, undefined, indent);
+        const names = [...Object.keys(object).slice(0, 2), "model"].filter((name) => name !== "__proto__");
+        const edits = Object.fromEntries(names.map((name) => [name, JSON.stringify(value)]));
+        const expected = { ...object, ...Object.fromEntries(names.map((name) => [name, value])) };
+        assert.deepEqual(JSON.parse(edit(body, edits)), JSON.parse(JSON.stringify(expected)));
+      },
+    ),
   );
 });

@@ -83,11 +83,16 @@ function forwardChat(request: ExecuteRequest, provider: Provider, call: Provider
         });
       }
       return isJson(contentType)
-        ? wholeAsStream(provider, kind.chat.createStreamEncoder({
-            fallbackId: "",
-            fallbackCreated: 0,
-            includeUsage: !stripUsage,
-          }), "text/event-stream; charset=utf-8", inputBytes)
+        ? wholeAsStream(
+            provider,
+            kind.chat.createStreamEncoder({
+              fallbackId: "",
+              fallbackCreated: 0,
+              includeUsage: !stripUsage,
+            }),
+            "text/event-stream; charset=utf-8",
+            inputBytes,
+          )
         : undefined;
     },
   };
@@ -106,7 +111,8 @@ function translateChat(
   const encoded = kind.chat.encodeRequest(caller.decodeChatRequest(request.body), {
     model: request.model,
     stream: request.stream,
-    defaultMaxOutputTokens: request.imposedOutputTokens > 0n ? Number(request.imposedOutputTokens) : defaultMaxOutputTokens,
+    defaultMaxOutputTokens:
+      request.imposedOutputTokens > 0n ? Number(request.imposedOutputTokens) : defaultMaxOutputTokens,
   });
   const body = limitOutput(bytesOf(encoded), request, provider);
   const inputBytes = body.length;
@@ -118,18 +124,21 @@ function translateChat(
         if (!isJson(contentType)) {
           return undefined;
         }
-        return new WholeAnswer(request.dialect === Dialect.PENSTOCK ? PENSTOCK_CONTENT_TYPE : "application/json", (json) => {
-          const response = kind.chat.decodeResponse(json);
-          const written = caller.encodeChatResponse(response, options);
-          return {
-            bytes: written.body,
-            end: {
-              usage: response.usage ?? estimateUsage(inputBytes, Math.ceil(written.body.length / 4)),
-              finishReason: response.candidates[0]?.finishReason ?? FinishReason.UNSPECIFIED,
-              complete: true,
-            },
-          };
-        });
+        return new WholeAnswer(
+          request.dialect === Dialect.PENSTOCK ? PENSTOCK_CONTENT_TYPE : "application/json",
+          (json) => {
+            const response = kind.chat.decodeResponse(json);
+            const written = caller.encodeChatResponse(response, options);
+            return {
+              bytes: written.body,
+              end: {
+                usage: response.usage ?? estimateUsage(inputBytes, Math.ceil(written.body.length / 4)),
+                finishReason: response.candidates[0]?.finishReason ?? FinishReason.UNSPECIFIED,
+                complete: true,
+              },
+            };
+          },
+        );
       }
       const encoder = caller.createChatStreamEncoder(options);
       if (isEventStream(contentType)) {

@@ -84,7 +84,10 @@ function inspected(inspect: (body: Buffer) => Inspection, body: Buffer): Inspect
 
 function requireJson({ req }: EndpointRequest): void {
   const contentType = req.headers["content-type"] ?? "";
-  if (!/^application\/(?:[a-z0-9.+-]+\+)?json\s*(?:;|$)/i.test(contentType) || /charset=(?!"?utf-?8)/i.test(contentType)) {
+  if (
+    !/^application\/(?:[a-z0-9.+-]+\+)?json\s*(?:;|$)/i.test(contentType) ||
+    /charset=(?!"?utf-?8)/i.test(contentType)
+  ) {
     throw gatewayError(
       ErrorReason.UNSUPPORTED_MEDIA_TYPE,
       `Unsupported content type: ${JSON.stringify(contentType.slice(0, 100))}. Send application/json in UTF-8.`,

@@ -58,9 +58,13 @@ export function createRequestHandler(deps: HandleRequestDeps): RequestHandler {
     }
     const [other] = known;
     if (other !== undefined) {
-      throw gatewayError(ErrorReason.METHOD_NOT_ALLOWED, `Not allowed to ${method} on /v1${path}. Use ${other.method}.`, {
-        metadata: { allow: other.method },
-      });
+      throw gatewayError(
+        ErrorReason.METHOD_NOT_ALLOWED,
+        `Not allowed to ${method} on /v1${path}. Use ${other.method}.`,
+        {
+          metadata: { allow: other.method },
+        },
+      );
     }
     throw gatewayError(ErrorReason.UNKNOWN_URL, `Unknown request URL: ${method} /v1${path.slice(0, 200)}.`);
   }
@@ -74,7 +78,9 @@ export function createRequestHandler(deps: HandleRequestDeps): RequestHandler {
         throw gatewayError(ErrorReason.DRAINING, "The gateway is shutting down.", { retryDelayMs: 1_000 });
       }
       if (inFlight > deps.maxInFlight) {
-        throw gatewayError(ErrorReason.OVERLOADED, "The gateway has too many requests at once.", { retryDelayMs: 1_000 });
+        throw gatewayError(ErrorReason.OVERLOADED, "The gateway has too many requests at once.", {
+          retryDelayMs: 1_000,
+        });
       }
       const { endpoint, rest } = find(path, req.method ?? "");
       dialect = endpoint.dialect;
@@ -86,7 +92,10 @@ export function createRequestHandler(deps: HandleRequestDeps): RequestHandler {
       );
       const key = found instanceof Promise ? await found : found;
       if (key.admin) {
-        throw gatewayError(ErrorReason.PERMISSION_DENIED, "An admin key cannot call models; make a virtual key with it.");
+        throw gatewayError(
+          ErrorReason.PERMISSION_DENIED,
+          "An admin key cannot call models; make a virtual key with it.",
+        );
       }
       await endpoint.handle({ req, res, requestId, key, rest, arrivedAt });
     } catch (error) {

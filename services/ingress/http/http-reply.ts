@@ -78,7 +78,14 @@ export class HttpReply implements ReplySink {
 export function sendError(res: HttpResponse, dialect: Dialect, error: ConnectError, requestId: string): void {
   const rendered = renderError(dialect, error, requestId);
   const body = Buffer.from(rendered.body);
-  const headers = ["content-type", "application/json", "x-request-id", requestId, "content-length", String(body.length)];
+  const headers = [
+    "content-type",
+    "application/json",
+    "x-request-id",
+    requestId,
+    "content-length",
+    String(body.length),
+  ];
   if (dialect === Dialect.ANTHROPIC_MESSAGES) {
     headers.push("request-id", requestId);
   }

@@ -20,7 +20,10 @@ const decoders = {
 export async function readBody(req: HttpRequest, maxBytes: number): Promise<Buffer> {
   const encoding = (req.headers["content-encoding"] ?? "identity").trim().toLowerCase();
   if (encoding !== "identity" && encoding !== "" && !Object.hasOwn(decoders, encoding)) {
-    throw gatewayError(ErrorReason.UNSUPPORTED_MEDIA_TYPE, `The content encoding ${encoding.slice(0, 40)} is not supported.`);
+    throw gatewayError(
+      ErrorReason.UNSUPPORTED_MEDIA_TYPE,
+      `The content encoding ${encoding.slice(0, 40)} is not supported.`,
+    );
   }
   const raw = await readRaw(req, maxBytes);
   if (encoding === "identity" || encoding === "") {

@@ -26,7 +26,9 @@ export function readCredential(header: (name: string) => string | undefined): st
   }
   const [first] = given;
   if (first === undefined) {
-    throw refused("You didn't provide an API key. Provide it in an Authorization header: Bearer, a space, the API key.");
+    throw refused(
+      "You didn't provide an API key. Provide it in an Authorization header: Bearer, a space, the API key.",
+    );
   }
   if (given.some((value) => value !== first)) {
     throw refused("The request has two different API keys.");

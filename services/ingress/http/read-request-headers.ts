@@ -10,7 +10,10 @@ const maxTags = 16;
 const noTags: Readonly<Record<string, string>> = {};
 
 /** The request's tags joined with its key's, which win. Throws for tags that are too many, too long or malformed. */
-export function readTags(header: HeaderReader, keyTags: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+export function readTags(
+  header: HeaderReader,
+  keyTags: Readonly<Record<string, string>>,
+): Readonly<Record<string, string>> {
   const given = header("x-penstock-tags");
   if (given === undefined || given === "") {
     return keyTags;

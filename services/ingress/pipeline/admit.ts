@@ -103,4 +103,3 @@ function isOutage(error: unknown): boolean {
       return false;
   }
 }
-

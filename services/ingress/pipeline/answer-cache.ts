@@ -119,8 +119,6 @@ function digestOf(call: GatewayCall): Uint8Array {
   const { body, dialect, operation } = call;
   const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
   const canonical =
-    dialect === Dialect.PENSTOCK
-      ? bytes.toString("base64")
-      : (stringify(JSON.parse(bytes.toString("utf8"))) ?? "");
+    dialect === Dialect.PENSTOCK ? bytes.toString("base64") : (stringify(JSON.parse(bytes.toString("utf8"))) ?? "");
   return hash("sha256", `${dialect}\n${operation}\n${call.inspection.stream ? 1 : 0}\n${canonical}`, "buffer");
 }

@@ -43,7 +43,9 @@ export function boundRequestCost(inspection: Inspection, model: ModelEntry): Cos
 /** Input and output tokens that the token rate limit counts until the real ones are known. */
 export function boundTokens(inspection: Inspection): bigint {
   // The bound of the input is its bytes; the limit is about likely tokens, and is corrected when the request settles.
-  return inspection.inputTokenBound / 4n + (inspection.outputTokenLimit ?? expectedOutputTokens) * inspection.candidates;
+  return (
+    inspection.inputTokenBound / 4n + (inspection.outputTokenLimit ?? expectedOutputTokens) * inspection.candidates
+  );
 }
 
 /** The output limit to set for a caller that set none, so that the hold covers the answer; 0 when none is needed. */

@@ -29,7 +29,10 @@ export function inspectOpenAiEmbeddings(bytes: Buffer): Inspection {
   const model = readModel(body);
   const { input } = body;
   if (input === undefined) {
-    throw new CodecError("Missing required parameter: 'input'.", { code: "missing_required_parameter", param: "input" });
+    throw new CodecError("Missing required parameter: 'input'.", {
+      code: "missing_required_parameter",
+      param: "input",
+    });
   }
   if (typeof input !== "string" && !Array.isArray(input)) {
     throw new CodecError("Invalid type for 'input': expected a string or an array.", {
@@ -82,5 +85,8 @@ function readModel(body: JsonObject): string {
 }
 
 function invalidJson(reason: string, cause?: unknown): CodecError {
-  return new CodecError(`We could not parse the JSON body of your request: ${reason}.`, { code: "invalid_json", cause });
+  return new CodecError(`We could not parse the JSON body of your request: ${reason}.`, {
+    code: "invalid_json",
+    cause,
+  });
 }

@@ -268,8 +268,7 @@ export class RequestRun {
     this.#costNanosUsd += finished.costNanosUsd;
     const { usage } = finished;
     if (usage !== undefined) {
-      this.#tokens +=
-        usage.uncachedInputTokens + usage.cacheReadTokens + usage.cacheWriteTokens + usage.outputTokens;
+      this.#tokens += usage.uncachedInputTokens + usage.cacheReadTokens + usage.cacheWriteTokens + usage.outputTokens;
     }
     return eventOfAttempt(this.#call, started, finished, this.#leaseId(), final);
   }
@@ -357,4 +356,3 @@ function joined(bodies: readonly Uint8Array[]): Uint8Array | undefined {
 function ignoreWritten(): void {
   // The recorder keeps the error and refuses the next requests; this one's caller has nothing to wait for.
 }
-

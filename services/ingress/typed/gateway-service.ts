@@ -160,4 +160,3 @@ function missing(name: string): ConnectError {
     metadata: { param: name, code: "missing_required_parameter" },
   });
 }
-

@@ -42,7 +42,8 @@ export function eventOfAttempt(
     provider: started.provider,
     model: started.model,
     outcome: outcomeOf(finished.outcome),
-    errorReason: finished.error === undefined ? ErrorReason.UNSPECIFIED : reasonOfProviderClass(finished.error.errorClass),
+    errorReason:
+      finished.error === undefined ? ErrorReason.UNSPECIFIED : reasonOfProviderClass(finished.error.errorClass),
     httpStatus: finished.error === undefined ? 200 : finished.error.httpStatus,
     usage: finished.usage,
     costNanosUsd: finished.costNanosUsd,
@@ -75,8 +76,7 @@ export function eventOfAbandoned(
     provider: started.provider,
     model: started.model,
     outcome: facts.outcome,
-    errorReason:
-      facts.outcome === Outcome.CLIENT_CLOSED ? ErrorReason.CLIENT_CLOSED : ErrorReason.SERVICE_UNAVAILABLE,
+    errorReason: facts.outcome === Outcome.CLIENT_CLOSED ? ErrorReason.CLIENT_CLOSED : ErrorReason.SERVICE_UNAVAILABLE,
     httpStatus: 0,
     usage: facts.usage,
     costNanosUsd: facts.costNanosUsd,

@@ -12,7 +12,7 @@ const full = create(UsageEventSchema, {
   keyId: "k",
   teamId: "t",
   organizationId: "o",
-  tags: { a: "ü\"\n", b: "" },
+  tags: { a: 'ü"\n', b: "" },
   operation: 1,
   dialect: 3,
   stream: true,

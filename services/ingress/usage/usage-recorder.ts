@@ -82,9 +82,13 @@ export function createUsageRecorder(deps: UsageRecorderDeps): UsageRecorder {
       return delivery.full ? "too many usage events wait for the ledger" : undefined;
     },
     open: (request) =>
-      journal.append(openedKind, JSON.stringify({ ...request, heldNanosUsd: String(request.heldNanosUsd) }), (error) => {
-        lastError = error;
-      }),
+      journal.append(
+        openedKind,
+        JSON.stringify({ ...request, heldNanosUsd: String(request.heldNanosUsd) }),
+        (error) => {
+          lastError = error;
+        },
+      ),
     close: (opened) => journal.confirm(opened),
     record,
     recover(records) {

@@ -60,7 +60,8 @@ function factsOf(error: ConnectError): ErrorFacts {
     message: internal ? internalMessage : error.rawMessage,
     param: detail.metadata["param"] ?? ((fromProvider ? provider.param : "") || null),
     code: detail.metadata["code"] ?? ((fromProvider ? provider.code : "") || entry.openaiCode),
-    type: detail.reason === ErrorReason.RATE_LIMITED ? (detail.metadata["limit"] ?? entry.openaiType) : entry.openaiType,
+    type:
+      detail.reason === ErrorReason.RATE_LIMITED ? (detail.metadata["limit"] ?? entry.openaiType) : entry.openaiType,
   };
 }
 

@@ -1,4 +1,11 @@
-import { create, type DescMessage, type DescMethod, type DescService, isMessage, type MessageShape } from "@bufbuild/protobuf";
+import {
+  create,
+  type DescMessage,
+  type DescMethod,
+  type DescService,
+  isMessage,
+  type MessageShape,
+} from "@bufbuild/protobuf";
 import { type CallOptions, type Client, Code, ConnectError, type ServiceImpl } from "@connectrpc/connect";
 import { LocalContext } from "./local-context.ts";
 
@@ -99,9 +106,10 @@ class LocalStream implements AsyncIterator<AnyMessage> {
 
   next(): Promise<IteratorResult<AnyMessage>> {
     if (this.#ended !== undefined) {
-      return this.#ended.error === undefined
-        ? Promise.resolve({ done: true, value: undefined })
-        : Promise.reject(this.#ended.error);
+      const { error } = this.#ended;
+      // An error is told once; after it, as after the last message, there is nothing more.
+      this.#ended = { error: undefined };
+      return error === undefined ? Promise.resolve({ done: true, value: undefined }) : Promise.reject(error);
     }
     return new Promise((resolve, reject) => {
       this.#resolvePending = resolve;
@@ -143,10 +151,9 @@ class LocalStream implements AsyncIterator<AnyMessage> {
     if (reject === undefined) {
       return;
     }
-    const connectError = asConnectError(error);
-    this.#ended = { error: connectError };
+    this.#ended = { error: undefined };
     this.#finish();
-    reject(connectError);
+    reject(asConnectError(error));
   };
 
   /** Ends the stream from the caller's side: by an error, or without one when the caller has left. */
@@ -154,9 +161,9 @@ class LocalStream implements AsyncIterator<AnyMessage> {
     if (this.#ended !== undefined) {
       return;
     }
-    this.#ended = { error };
     const reject = this.#rejectPending;
     const resolve = this.#resolvePending;
+    this.#ended = { error: reject === undefined ? error : undefined };
     this.#resolvePending = undefined;
     this.#rejectPending = undefined;
     if (error !== undefined) {
@@ -194,5 +201,7 @@ function messageOf(schema: DescMessage, value: unknown): AnyMessage {
 
 /** What a caller in another process would get for what a handler threw. */
 function asConnectError(error: unknown): ConnectError {
-  return error instanceof ConnectError ? error : new ConnectError("internal error", Code.Internal, undefined, undefined, error);
+  return error instanceof ConnectError
+    ? error
+    : new ConnectError("internal error", Code.Internal, undefined, undefined, error);
 }

@@ -1,5 +1,12 @@
 import type { DescMethod, DescService } from "@bufbuild/protobuf";
-import { type CallOptions, Code, ConnectError, type ContextValues, createContextValues, type HandlerContext } from "@connectrpc/connect";
+import {
+  type CallOptions,
+  Code,
+  ConnectError,
+  type ContextValues,
+  createContextValues,
+  type HandlerContext,
+} from "@connectrpc/connect";
 
 /**
  * The context of a call inside the process. Everything in it is made when it is first asked for: most handlers ask for

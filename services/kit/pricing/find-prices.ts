@@ -37,7 +37,9 @@ export function findCataloguePrices(kind: string, model: string): TokenPrices | 
   }
   const prices = Object.entries(found).filter(([name]) => name.endsWith("_mtok"));
   const base = pricesOf(prices, 0);
-  const threshold = Math.min(...prices.flatMap(([, price]) => (typeof price === "object" ? price.tiers : [])).map((tier) => tier.start));
+  const threshold = Math.min(
+    ...prices.flatMap(([, price]) => (typeof price === "object" ? price.tiers : [])).map((tier) => tier.start),
+  );
   return base === undefined || !Number.isFinite(threshold)
     ? base
     : { ...base, longContextThresholdTokens: BigInt(threshold), longContext: pricesOf(prices, threshold) };
