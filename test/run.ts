@@ -62,23 +62,18 @@ async function runPass(pass: TestPass): Promise<void> {
     signal: stop.signal,
     cwd: root,
   });
-  const open = new Set<string | undefined>();
   const watch = setTimeout(() => {
-    report.fail(`nothing was heard for ${silenceMs / 1000} s, so these keep something open: ${[...open].join(", ")}`);
+    report.fail(`nothing was heard for ${silenceMs / 1000} s; these do not end: ${report.unfinished().join(", ")}`);
     stop.abort();
   }, silenceMs);
   try {
     for await (const event of events) {
       watch.refresh();
-      if (event.type === "test:start") {
-        open.add(event.data.file);
-      } else if (event.type === "test:summary") {
-        open.delete(event.data.file);
-      }
       report.add(event);
     }
   } finally {
     clearTimeout(watch);
+    report.endRun();
   }
 }
 

@@ -19,6 +19,7 @@ writeFileSync(
     'let text = "";',
     "const report = createTestReport({ root: process.cwd(), write: (more) => { text += more; } });",
     "for await (const event of run({ files: process.argv.slice(2), timeout: 10_000 })) report.add(event);",
+    "report.endRun();",
     "process.stdout.write(JSON.stringify({ ...report.totals(), text }));",
   ].join("\n"),
 );
@@ -70,23 +71,26 @@ test("counts a suite whose hook throws, and the tests that could not run for it"
   assert.equal(outcome.failed, 2);
 });
 
-test("counts a file that does not load or breaks off as failed", () => {
+test("counts a file that does not load, holds no test or breaks off as failed", () => {
   const outcome = runFiles({
     "e.test.ts": 'import "./nowhere.ts";',
-    "f.test.ts": 'test("one", () => {}); test("exits", () => process.exit(0));',
+    "f.test.ts": "",
+    "g.test.ts": 'test("one", () => {}); test("exits", () => process.exit(0)); test("two", () => {});',
   });
-  assert.ok(outcome.failed >= 1);
+  assert.equal(outcome.failed, 3);
+  assert.equal(outcome.passed, 0);
   assert.match(outcome.text, /✖ e\.test\.ts\n[\s\S]*ERR_MODULE_NOT_FOUND/);
+  assert.match(outcome.text, /✖ f\.test\.ts\n {4}It holds no test/);
+  assert.match(outcome.text, /✖ g\.test\.ts\n {4}It (holds no test|ended before)/);
 });
 
 test("names what did not run and counts it as neither", () => {
   const outcome = runFiles({
     "g.test.ts":
       'test("later", { todo: true }, () => { throw new Error("not yet"); }); test("absent", { skip: "no server" }, () => {});',
-    "h.test.ts": "",
   });
   assert.equal(outcome.passed, 0);
   assert.equal(outcome.failed, 0);
-  assert.deepEqual(outcome.notRun.toSorted(), ["g.test.ts › absent", "g.test.ts › later", "h.test.ts holds no test"]);
+  assert.deepEqual(outcome.notRun.toSorted(), ["g.test.ts › absent", "g.test.ts › later"]);
   assert.equal(outcome.text, "");
 });

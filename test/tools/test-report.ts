@@ -8,7 +8,7 @@ export interface TestTotals {
   readonly passed: number;
   /** Tests that failed, hooks of suites that threw, and files that did not load or broke off. */
   readonly failed: number;
-  /** Names of the tests that were skipped or are marked as to do, and of files that hold no test. */
+  /** Names of the tests that were skipped or are marked as to do. */
   readonly notRun: readonly string[];
 }
 
@@ -18,6 +18,10 @@ export interface TestReport {
   add(event: TestEvent): void;
   /** Notes a failure that no test reports, such as a run that was broken off. */
   fail(message: string): void;
+  /** The files that began and have not told yet that they are through. */
+  unfinished(): readonly string[];
+  /** Notes as failed what is unfinished: a process that exits early takes tests with it, and says 0. */
+  endRun(): void;
   totals(): TestTotals;
 }
 
@@ -36,6 +40,7 @@ export function createTestReport(options: TestReportOptions): TestReport {
   let passed = 0;
   let failed = 0;
   const notRun: string[] = [];
+  const begun = new Set<string>();
   const namesByFile = new Map<string, string[]>();
   const outputByFile = new Map<string, string[]>();
 
@@ -79,8 +84,12 @@ export function createTestReport(options: TestReportOptions): TestReport {
           names.length = event.data.nesting;
           names.push(event.data.name);
           namesByFile.set(event.data.file ?? "", names);
+          begun.add(event.data.file ?? "");
           return;
         }
+        case "test:summary":
+          begun.delete(event.data.file ?? "");
+          return;
         case "test:stdout":
         case "test:stderr":
           keepOutput(event.data.file, event.data.message);
@@ -90,7 +99,8 @@ export function createTestReport(options: TestReportOptions): TestReport {
           if (isMarked(data.skip) || isMarked(data.todo)) {
             notRun.push(titleOf(data));
           } else if (isFile(data)) {
-            notRun.push(`${pathOf(data.file)} holds no test`);
+            begun.delete(data.name);
+            addFailure(titleOf(data), "It holds no test, or it ended before the first one did.", data.file);
           } else if (data.details.type !== "suite") {
             passed += 1;
           }
@@ -99,6 +109,9 @@ export function createTestReport(options: TestReportOptions): TestReport {
         case "test:fail": {
           const { data } = event;
           const { error } = data.details;
+          if (isFile(data)) {
+            begun.delete(data.name);
+          }
           if (isMarked(data.todo)) {
             notRun.push(titleOf(data));
           } else if (failureTypeOf(error) !== "subtestsFailed") {
@@ -112,6 +125,13 @@ export function createTestReport(options: TestReportOptions): TestReport {
     },
     fail(message) {
       addFailure(message, "", undefined);
+    },
+    unfinished: () => [...begun].map((file) => pathOf(file)),
+    endRun() {
+      for (const file of begun) {
+        addFailure(pathOf(file), "It ended before all of its tests did.", file);
+      }
+      begun.clear();
     },
     totals: () => ({ passed, failed, notRun }),
   };
