@@ -2,8 +2,10 @@ import { join } from "node:path";
 import type { Logger } from "pino";
 import { fixedLive, type Live } from "#kit/config/create-live-config.ts";
 import { selectLive } from "#kit/config/select-live.ts";
+import type { HttpServer } from "#kit/http/create-http-server.ts";
+import { createOperations } from "#kit/http/create-operations.ts";
 import { createMesh, type OwnedMesh } from "#kit/mesh/create-mesh.ts";
-import { createMeshServer, type MeshServer } from "#kit/mesh/create-mesh-server.ts";
+import { createMeshServer } from "#kit/mesh/create-mesh-server.ts";
 import { createModuleManager } from "#kit/modules/create-module-manager.ts";
 import type { Module, ModuleManager } from "#kit/modules/module.ts";
 import { openPostgres } from "#kit/postgres/open-postgres.ts";
@@ -57,7 +59,12 @@ export function buildProgram(deps: ProgramDeps): Program {
   let databaseUrl = "";
   let manager: ModuleManager | undefined;
   let ingress: IngressModule | undefined;
-  let meshServer: MeshServer | undefined;
+  let meshServer: HttpServer | undefined;
+  const operations = createOperations({
+    metricsText: telemetry.metricsText,
+    notReady: () => manager?.notReady() ?? [],
+    onError: warn("metrics could not be read"),
+  });
 
   if (hosts("quota") || hosts("accounting")) {
     modules.push(
@@ -125,10 +132,14 @@ export function buildProgram(deps: ProgramDeps): Program {
           host: listen.slice(0, colon),
           port: Number(listen.slice(colon + 1)),
           served: mesh.served,
+          operations,
           interceptors: telemetry.tracing ? [continueTrace("penstock")] : [],
         });
       },
-      drain: async (signal) => await meshServer?.drain(signal),
+      async drain(signal) {
+        meshServer?.stopListening();
+        await meshServer?.idle(signal);
+      },
       stop: async () => await meshServer?.close(),
     });
   }
@@ -143,8 +154,7 @@ export function buildProgram(deps: ProgramDeps): Program {
       }),
       directory: join(storage.directory, "ingress"),
       openTransport: storage.bus === "embedded" ? openDirectTransport : openNatsTransport(storage.bus),
-      metricsText: telemetry.metricsText,
-      notReady: () => manager?.notReady() ?? [],
+      operations,
       log,
     });
     modules.push(ingress);

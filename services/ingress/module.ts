@@ -13,7 +13,8 @@ import type { JournalConfig, ServerConfig } from "./config.ts";
 import { createOpenAiGenerationEndpoints } from "./endpoints/openai-generation.ts";
 import { createOpenAiModelsEndpoints } from "./endpoints/openai-models.ts";
 import { createAuthFailureLimiter } from "./http/auth-failure-limiter.ts";
-import { createHttpServer, type HttpResponse, type HttpServer } from "./http/create-http-server.ts";
+import { createHttpServer, type HttpServer } from "#kit/http/create-http-server.ts";
+import type { Operation } from "#kit/http/create-operations.ts";
 import { createRequestHandler, type RequestHandler } from "./http/handle-request.ts";
 import { createIngressMetrics } from "./metrics.ts";
 import { createAnswerCache } from "./pipeline/answer-cache.ts";
@@ -45,9 +46,8 @@ export interface IngressModuleDeps {
   readonly directory: string;
   /** Opens what brings events to the ledger. */
   readonly openTransport: OpenTransport;
-  readonly metricsText: () => Promise<string>;
-  /** The modules of this process that cannot serve at the moment. */
-  readonly notReady: () => readonly { readonly module: string; readonly reason: string }[];
+  /** Health, readiness and metrics of this process. */
+  readonly operations: ReadonlyMap<string, Operation>;
   readonly log: IngressLog;
 }
 
@@ -154,7 +154,7 @@ export function createIngressModule(deps: IngressModuleDeps): IngressModule {
       keys,
       failures: createAuthFailureLimiter(),
       services,
-      operations: operations(deps),
+      operations: deps.operations,
       maxInFlight: deps.server.max_in_flight,
       monotonicNow,
       onInternalError: (requestId, error) =>
@@ -208,30 +208,4 @@ export function createIngressModule(deps: IngressModuleDeps): IngressModule {
       await stopOthers?.();
     },
   };
-}
-
-function operations(deps: IngressModuleDeps): ReadonlyMap<string, (res: HttpResponse) => void> {
-  return new Map([
-    ["/healthz", (res: HttpResponse) => void res.writeHead(200, { "content-type": "text/plain" }).end("ok\n")],
-    [
-      "/readyz",
-      (res: HttpResponse) => {
-        const notReady = deps.notReady();
-        res.writeHead(notReady.length === 0 ? 200 : 503, { "content-type": "application/json" });
-        res.end(`${JSON.stringify({ ready: notReady.length === 0, not_ready: notReady })}\n`);
-      },
-    ],
-    [
-      "/metrics",
-      (res: HttpResponse) => {
-        deps.metricsText().then(
-          (text) => res.writeHead(200, { "content-type": "text/plain; version=0.0.4" }).end(text),
-          (error: unknown) => {
-            deps.log.error({ err: error }, "metrics could not be read");
-            res.writeHead(500).end();
-          },
-        );
-      },
-    ],
-  ]);
 }

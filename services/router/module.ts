@@ -48,6 +48,9 @@ export function createRouterModule(deps: RouterModuleDeps): Module {
       );
       unsubscribe = deps.routing.subscribe((config) => feed.replace(table(config)));
     },
+    async drain() {
+      feed.end();
+    },
     async stop() {
       unsubscribe?.();
     },

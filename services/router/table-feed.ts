@@ -5,6 +5,8 @@ export interface TableFeed {
   readonly current: RoutingTable;
   /** Swaps the table and tells all who watch. */
   replace(table: RoutingTable): void;
+  /** Ends all who watch; they ask another process. */
+  end(): void;
   /** The current table, then each later one; a slow reader gets only the newest. Ends when the signal aborts. */
   watch<T>(signal: AbortSignal, map: (table: RoutingTable) => T): AsyncIterable<T>;
 }
@@ -12,6 +14,7 @@ export interface TableFeed {
 /** Makes a feed. */
 export function createTableFeed(initial: RoutingTable): TableFeed {
   let current = initial;
+  let ended = false;
   const watchers = new Set<() => void>();
   return {
     get current() {
@@ -23,6 +26,12 @@ export function createTableFeed(initial: RoutingTable): TableFeed {
         wake();
       }
     },
+    end() {
+      ended = true;
+      for (const wake of watchers) {
+        wake();
+      }
+    },
     async *watch(signal, map) {
       let sent: RoutingTable | undefined;
       let wake: () => void = () => undefined;
@@ -30,7 +39,7 @@ export function createTableFeed(initial: RoutingTable): TableFeed {
       watchers.add(onChange);
       signal.addEventListener("abort", onChange, { once: true });
       try {
-        while (!signal.aborted) {
+        while (!signal.aborted && !ended) {
           if (sent !== current) {
             sent = current;
             yield map(current);

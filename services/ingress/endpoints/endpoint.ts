@@ -1,6 +1,6 @@
 import type { Dialect } from "#gen/penstock/type/v1/dialect_pb.ts";
 import type { KeyRecord } from "#gen/penstock/quota/v1/quota_service_pb.ts";
-import type { HttpRequest, HttpResponse } from "../http/create-http-server.ts";
+import type { HttpRequest, HttpResponse } from "#kit/http/create-http-server.ts";
 
 /** One request at an endpoint, after authentication. */
 export interface EndpointRequest {

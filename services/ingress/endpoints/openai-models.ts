@@ -1,7 +1,7 @@
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { Dialect } from "#gen/penstock/type/v1/dialect_pb.ts";
 import type { ModelEntry } from "#gen/penstock/router/v1/router_service_pb.ts";
-import type { HttpResponse } from "../http/create-http-server.ts";
+import type { HttpResponse } from "#kit/http/create-http-server.ts";
 import { authorizeModel, mayUseModel } from "../pipeline/authorize-model.ts";
 import type { ModelDirectory } from "../snapshots/model-directory.ts";
 import type { Endpoint } from "./endpoint.ts";

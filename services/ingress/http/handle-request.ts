@@ -6,7 +6,8 @@ import { errorDetailOf, gatewayError } from "#kit/errors/gateway-error.ts";
 import type { Endpoint } from "../endpoints/endpoint.ts";
 import type { KeyDirectory } from "../snapshots/key-directory.ts";
 import type { AuthFailureLimiter } from "./auth-failure-limiter.ts";
-import type { HttpRequest, HttpResponse } from "./create-http-server.ts";
+import type { HttpRequest, HttpResponse } from "#kit/http/create-http-server.ts";
+import type { Operation } from "#kit/http/create-operations.ts";
 import { sendError } from "./http-reply.ts";
 import { readCredential } from "./read-credential.ts";
 
@@ -18,7 +19,7 @@ export interface HandleRequestDeps {
   /** Connect, gRPC and gRPC-web services: typed calls and admin calls. */
   readonly services: (req: HttpRequest, res: HttpResponse) => void;
   /** Health, readiness and metrics. */
-  readonly operations: ReadonlyMap<string, (res: HttpResponse) => void>;
+  readonly operations: ReadonlyMap<string, Operation>;
   readonly maxInFlight: number;
   /** Monotonic milliseconds. */
   readonly monotonicNow: () => number;

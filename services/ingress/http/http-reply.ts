@@ -3,7 +3,7 @@ import type { ConnectError } from "@connectrpc/connect";
 import { Dialect } from "#gen/penstock/type/v1/dialect_pb.ts";
 import { renderError, renderStreamError } from "#kit/errors/render-error.ts";
 import type { ReplyHead, ReplySink } from "../pipeline/gateway-call.ts";
-import type { HttpResponse } from "./create-http-server.ts";
+import type { HttpResponse } from "#kit/http/create-http-server.ts";
 import { replyHeaders } from "./reply-headers.ts";
 
 /** Sends an answer as an HTTP response in the caller's dialect. */

@@ -3,7 +3,7 @@ import { promisify } from "node:util";
 import { brotliDecompress, gunzip, inflate, zstdDecompress } from "node:zlib";
 import { ErrorReason } from "#gen/penstock/type/v1/error_pb.ts";
 import { gatewayError } from "#kit/errors/gateway-error.ts";
-import type { HttpRequest } from "./create-http-server.ts";
+import type { HttpRequest } from "#kit/http/create-http-server.ts";
 
 const decoders = {
   gzip: promisify(gunzip),

@@ -10,7 +10,7 @@ import {
 import { ErrorReason } from "#gen/penstock/type/v1/error_pb.ts";
 import { errorDetailOf, gatewayError } from "#kit/errors/gateway-error.ts";
 import { createMesh, type OwnedMesh } from "./create-mesh.ts";
-import { createMeshServer, type MeshServer } from "./create-mesh-server.ts";
+import { createMeshServer } from "./create-mesh-server.ts";
 
 type Router = ServiceImpl<typeof RouterService>;
 
@@ -44,7 +44,7 @@ const ways: Readonly<Record<string, (methods: Partial<Router>) => Promise<Connec
   async "in another process"(methods) {
     const serving: OwnedMesh = createMesh({ addresses: { resolve: () => undefined } });
     serving.serve(RouterService, routerWith(methods));
-    const server: MeshServer = await createMeshServer({ host: "127.0.0.1", port: 0, served: serving.served });
+    const server = await createMeshServer({ host: "127.0.0.1", port: 0, served: serving.served });
     const mesh = createMesh({ addresses: { resolve: () => server.url } });
     return {
       client: mesh.client(RouterService),

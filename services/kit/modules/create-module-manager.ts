@@ -39,14 +39,16 @@ export function createModuleManager(modules: readonly Module[], deps: ModuleMana
     },
     async stop(drainTimeoutMs) {
       const signal = AbortSignal.timeout(drainTimeoutMs);
-      // Reverse order: what takes requests drains before what serves it.
-      for (const module of started.toReversed()) {
-        try {
-          await module.drain?.(signal);
-        } catch (error) {
-          deps.onStopError(module.name, error);
-        }
-      }
+      // All at once: one that waits for its callers would wait in vain for those that have not been told.
+      await Promise.all(
+        started.toReversed().map(async (module) => {
+          try {
+            await module.drain?.(signal);
+          } catch (error) {
+            deps.onStopError(module.name, error);
+          }
+        }),
+      );
       await stopStarted();
     },
     notReady() {

@@ -8,7 +8,10 @@ export interface Module {
   start(): Promise<void>;
   /** Says why the module cannot serve at the moment, or undefined when it can. */
   notReady?(): string | undefined;
-  /** Takes no new work and resolves when the running work is done, or when the signal aborts. */
+  /**
+   * Takes no new work from outside the process and resolves when the running work is done, or when the signal aborts.
+   * All modules drain at once and go on serving each other meanwhile.
+   */
   drain?(signal: AbortSignal): Promise<void>;
   /** Stops; called once after a successful start. */
   stop(): Promise<void>;
@@ -18,7 +21,7 @@ export interface Module {
 export interface ModuleManager {
   /** Starts all modules in the order of their needs; when one fails, stops those that had started and rejects. */
   start(): Promise<void>;
-  /** Drains, then stops all modules in reverse order; a module that fails to stop does not keep the others running. */
+  /** Drains all modules, then stops them in reverse order; a module that fails to stop does not keep the others running. */
   stop(drainTimeoutMs: number): Promise<void>;
   /** The modules that cannot serve at the moment, with their reasons. Everything is listed before start has resolved. */
   notReady(): readonly { readonly module: string; readonly reason: string }[];

@@ -13,6 +13,8 @@ export interface HttpServer {
   readonly url: string;
   /** Takes no new connections; idle ones are closed, running requests go on. */
   stopListening(): void;
+  /** Resolves when no request runs any more, or when the signal aborts. */
+  idle(signal: AbortSignal): Promise<void>;
   /** Cuts whatever still runs. */
   close(): Promise<void>;
 }
@@ -30,6 +32,18 @@ const http2Preface = "PRI * HTTP/2.0";
 
 /** Starts a server. Rejects when the address cannot be taken. */
 export async function createHttpServer(options: HttpServerOptions): Promise<HttpServer> {
+  let running = 0;
+  let onIdle: (() => void) | undefined;
+  const onRequest = (req: HttpRequest, res: HttpResponse): void => {
+    running += 1;
+    res.on("close", () => {
+      running -= 1;
+      if (running === 0) {
+        onIdle?.();
+      }
+    });
+    options.onRequest(req, res);
+  };
   const http1Server = http.createServer(
     {
       // Slow senders of headers and bodies are cut; a load balancer's idle connections are not.
@@ -39,13 +53,13 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
       maxHeaderSize: 16 * 1024,
       noDelay: true,
     },
-    options.onRequest,
+    onRequest,
   );
   http1Server.maxRequestsPerSocket = 0;
   http1Server.on("clientError", answerBadRequest);
-  const http2Server = http2.createServer({ settings: { maxConcurrentStreams: 1_000 } }, (req, res) => {
+  const http2Server = http2.createServer({ settings: { maxConcurrentStreams: 10_000 } }, (req, res) => {
     // Of the many members in which the two protocols' objects differ, the gateway uses none.
-    options.onRequest(req as unknown as HttpRequest, res as unknown as HttpResponse);
+    onRequest(req as unknown as HttpRequest, res as unknown as HttpResponse);
   });
   const sessions = new Set<http2.ServerHttp2Session>();
   http2Server.on("session", (session) => {
@@ -87,6 +101,14 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
       http1Server.closeIdleConnections();
       for (const session of sessions) {
         session.close();
+      }
+    },
+    async idle(signal) {
+      if (running > 0 && !signal.aborted) {
+        await new Promise<void>((resolve) => {
+          onIdle = resolve;
+          signal.addEventListener("abort", () => resolve(), { once: true });
+        });
       }
     },
     async close() {
