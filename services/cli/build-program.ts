@@ -155,6 +155,7 @@ export function buildProgram(deps: ProgramDeps): Program {
       directory: join(storage.directory, "ingress"),
       openTransport: storage.bus === "embedded" ? openDirectTransport : openNatsTransport(storage.bus),
       operations,
+      tracing: telemetry.tracing,
       log,
     });
     modules.push(ingress);

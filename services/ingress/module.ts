@@ -20,6 +20,7 @@ import { createIngressMetrics } from "./metrics.ts";
 import { createAnswerCache } from "./pipeline/answer-cache.ts";
 import { KeyDirectory } from "./snapshots/key-directory.ts";
 import { ModelDirectory } from "./snapshots/model-directory.ts";
+import { createRequestTracer, noTracer } from "./trace-request.ts";
 import { addAdminServices } from "./typed/admin-services.ts";
 import { createGatewayService } from "./typed/gateway-service.ts";
 import { createDelivery, type OwnedDelivery } from "./usage/create-delivery.ts";
@@ -48,6 +49,8 @@ export interface IngressModuleDeps {
   readonly openTransport: OpenTransport;
   /** Health, readiness and metrics of this process. */
   readonly operations: ReadonlyMap<string, Operation>;
+  /** Whether requests get spans. */
+  readonly tracing: boolean;
   readonly log: IngressLog;
 }
 
@@ -88,7 +91,9 @@ export function createIngressModule(deps: IngressModuleDeps): IngressModule {
     if (opened.damaged > 0) {
       log.error({ damaged: opened.damaged }, "the usage journal has damaged records");
     }
-    const transport: OwnedTransport = await deps.openTransport(mesh, journal);
+    const transport: OwnedTransport = await deps.openTransport(mesh, journal, (error) =>
+      log.warn({ err: error }, "usage events cannot be published"),
+    );
     delivery = createDelivery({
       transport,
       journal,
@@ -136,6 +141,7 @@ export function createIngressModule(deps: IngressModuleDeps): IngressModule {
         monotonicNow,
         onError: (error) => log.warn({ err: error }, "the cache failed"),
       }),
+      tracer: deps.tracing ? createRequestTracer() : noTracer,
       now: Date.now,
       monotonicNow,
       maxBodyBytes: deps.server.max_body,

@@ -23,6 +23,9 @@ export function createOpenAiGenerationEndpoints(deps: GenerationDeps): readonly 
   ];
 }
 
+/** Span names follow OpenTelemetry's conventions for generative AI: the operation, then the model. */
+const operationNames: Readonly<Record<string, string>> = { "/chat/completions": "chat", "/embeddings": "embeddings" };
+
 function generation(
   path: string,
   operation: Operation,
@@ -42,28 +45,32 @@ function generation(
         return Array.isArray(value) ? value[0] : value;
       };
       const body = await readBody(req, deps.maxBodyBytes);
-      const run = new RequestRun(
-        {
-          requestId,
-          key,
-          operation,
-          dialect,
-          body,
-          inspection: inspected(inspect, body),
-          tags: readTags(header, key.tags),
-          cachePolicy: readCachePolicy(header),
-          timeoutMs: readTimeoutMs(header),
-          arrivedAt,
-        },
-        new HttpReply(res, requestId, dialect),
-        deps,
-      );
-      res.on("close", () => {
-        if (!res.writableFinished) {
-          run.cancel();
-        }
+      const inspection = inspected(inspect, body);
+      await deps.tracer.run(`${operationNames[path] ?? path} ${inspection.model}`, header, async (traceparent) => {
+        const run = new RequestRun(
+          {
+            requestId,
+            key,
+            operation,
+            dialect,
+            body,
+            inspection,
+            tags: readTags(header, key.tags),
+            cachePolicy: readCachePolicy(header),
+            timeoutMs: readTimeoutMs(header),
+            arrivedAt,
+            traceparent,
+          },
+          new HttpReply(res, requestId, dialect),
+          deps,
+        );
+        res.on("close", () => {
+          if (!res.writableFinished) {
+            run.cancel();
+          }
+        });
+        await run.run();
       });
-      await run.run();
     },
   };
 }

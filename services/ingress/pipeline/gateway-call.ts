@@ -31,6 +31,8 @@ export interface GatewayCall {
   readonly timeoutMs: number | undefined;
   /** Monotonic milliseconds at which the request arrived. */
   readonly arrivedAt: number;
+  /** The W3C trace context of the request; undefined when requests are not traced. */
+  readonly traceparent: string | undefined;
 }
 
 /** Whether an answer came from the cache. */

@@ -15,6 +15,7 @@ import { Outcome, type UsageEvent } from "#gen/penstock/usage/v1/usage_event_pb.
 import { gatewayError } from "#kit/errors/gateway-error.ts";
 import { priceUsage } from "#kit/pricing/price-usage.ts";
 import type { ModelDirectory } from "../snapshots/model-directory.ts";
+import type { RequestTracer } from "../trace-request.ts";
 import { eventOfAbandoned, eventOfAttempt } from "../usage/build-usage-event.ts";
 import type { UsageRecorder } from "../usage/usage-recorder.ts";
 import type { Admission, AdmissionDeps } from "./admit.ts";
@@ -30,6 +31,7 @@ export interface RequestRunDeps extends AdmissionDeps {
   readonly models: ModelDirectory;
   readonly router: Client<typeof RouterService>;
   readonly recorder: UsageRecorder;
+  readonly tracer: RequestTracer;
   readonly cache: AnswerCache;
   /** Monotonic milliseconds. */
   readonly monotonicNow: () => number;
@@ -238,16 +240,20 @@ export class RequestRun {
     if (lastBytes !== undefined) {
       this.#note(lastBytes);
     }
-    this.#deps.recorder.record(event, () => {
-      if (this.#cancelled) {
-        return;
-      }
-      this.#sendHead(finished.costNanosUsd);
-      this.#sink.end(lastBytes);
-      if (finished.complete && this.#head !== undefined) {
-        this.#copy?.keep(this.#head);
-      }
-    });
+    this.#deps.recorder.record(
+      event,
+      () => {
+        if (this.#cancelled) {
+          return;
+        }
+        this.#sendHead(finished.costNanosUsd);
+        this.#sink.end(lastBytes);
+        if (finished.complete && this.#head !== undefined) {
+          this.#copy?.keep(this.#head);
+        }
+      },
+      this.#call.traceparent,
+    );
     this.#settle();
     this.#over(Outcome.SUCCEEDED);
   }
@@ -255,7 +261,7 @@ export class RequestRun {
   #recordFailed(finished: AttemptFinished, final: boolean): void {
     const event = this.#eventOf(finished, final);
     if (event !== undefined) {
-      this.#deps.recorder.record(event, ignoreWritten);
+      this.#deps.recorder.record(event, ignoreWritten, this.#call.traceparent);
     }
   }
 

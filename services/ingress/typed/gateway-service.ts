@@ -50,7 +50,7 @@ export function createGatewayService(deps: GatewayServiceDeps): ServiceImpl<type
     const header = (name: string): string | undefined => context.requestHeader.get(name) ?? undefined;
     const requestId = `req_${randomUUID().replaceAll("-", "")}`;
     const deadlineMs = context.timeoutMs();
-    const call: GatewayCall = {
+    const call: Omit<GatewayCall, "traceparent"> = {
       requestId,
       key,
       operation,
@@ -62,18 +62,24 @@ export function createGatewayService(deps: GatewayServiceDeps): ServiceImpl<type
       timeoutMs: deadlineMs === undefined ? readTimeoutMs(header) : Math.max(1, deadlineMs),
       arrivedAt,
     };
-    const reply = new TypedReply(context.responseHeader, requestId);
-    const run = new RequestRun(call, reply, deps);
-    const onAbort = (): void => {
-      reply.leave();
-      run.cancel();
-    };
     if (context.signal.aborted) {
       throw gatewayError(ErrorReason.CLIENT_CLOSED, "The caller left.");
     }
-    context.signal.addEventListener("abort", onAbort, { once: true });
-    // run() ends in the reply, whatever happens.
-    void run.run();
+    const reply = new TypedReply(context.responseHeader, requestId);
+    // The run ends in the reply, whatever happens.
+    void deps.tracer.run(
+      `${operation === Operation.CHAT ? "chat" : "embeddings"} ${inspection.model}`,
+      header,
+      (traceparent) => {
+        const run = new RequestRun({ ...call, traceparent }, reply, deps);
+        const onAbort = (): void => {
+          reply.leave();
+          run.cancel();
+        };
+        context.signal.addEventListener("abort", onAbort, { once: true });
+        return run.run();
+      },
+    );
     return reply;
   }
 

@@ -29,6 +29,8 @@ export interface RecordedEvent {
   readonly event: UsageEvent;
   /** The event in the proto3 JSON encoding. */
   readonly json: string;
+  /** The W3C trace context of its request, where requests are traced. */
+  readonly traceparent?: string | undefined;
 }
 
 /** Takes events on to the ledger. */
@@ -54,7 +56,7 @@ export interface UsageRecorder {
   /** Forgets an opened request, all of whose events are recorded. */
   close(opened: bigint): void;
   /** Records an event; calls back once it is in the journal, or could not be written. */
-  record(event: UsageEvent, onWritten: (error: Error | undefined) => void): void;
+  record(event: UsageEvent, onWritten: (error: Error | undefined) => void, traceparent?: string): void;
   /** Takes up what an earlier process left: events that may not have arrived, and requests whose end is not known. */
   recover(records: readonly JournalRecord[]): void;
 }
@@ -64,12 +66,12 @@ export function createUsageRecorder(deps: UsageRecorderDeps): UsageRecorder {
   const { journal, delivery } = deps;
   let lastError: Error | undefined;
 
-  function record(event: UsageEvent, onWritten: (error: Error | undefined) => void): void {
+  function record(event: UsageEvent, onWritten: (error: Error | undefined) => void, traceparent?: string): void {
     const json = writeUsageEventJson(event);
     const sequence = journal.append(eventKind, json, (error) => {
       lastError = error;
       // An event that the journal could not take is still handed on: it is lost only if the process dies now.
-      delivery.offer({ sequence, event, json });
+      delivery.offer({ sequence, event, json, traceparent });
       onWritten(error);
     });
   }
