@@ -102,6 +102,9 @@ function time(name: string, value: Timestamp | Duration | undefined): string {
   return value === undefined ? "" : `,"${name}":${microseconds(value)}`;
 }
 
-function microseconds(value: Duration | Timestamp): bigint {
-  return value.seconds * 1_000_000n + BigInt(Math.trunc(value.nanos / 1_000));
+function microseconds(value: Duration | Timestamp): number | bigint {
+  const micros = Math.trunc(value.nanos / 1_000);
+  const quick = Number(value.seconds) * 1_000_000 + micros;
+  // Exact until the year 2255, and cheaper than bigint.
+  return Number.isSafeInteger(quick) ? quick : value.seconds * 1_000_000n + BigInt(micros);
 }

@@ -151,6 +151,17 @@ test("refuses beyond a rate limit with its value, its use and when to come back"
   });
 });
 
+test("refuses a reservation without a request or a key, and a digest of another length", async () => {
+  const { quota } = await start(await postgres.createDatabase());
+  for (const call of [
+    () => quota.reserve({ keyId: "key" }),
+    () => quota.reserve({ requestId: "a" }),
+    () => quota.resolveKey({ digest: new Uint8Array(31) }),
+  ]) {
+    await assert.rejects(call, (error) => error instanceof ConnectError && error.code === Code.InvalidArgument);
+  }
+});
+
 test("refuses a key that is unknown or revoked", async () => {
   const { keys, quota } = await start(await postgres.createDatabase());
   const { key } = await keys.createKey({});

@@ -46,6 +46,11 @@ export function createQuotaService(deps: QuotaServiceDeps): ServiceImpl<typeof Q
 
   return {
     reserve(req) {
+      if (req.requestId === "") {
+        throw gatewayError(ErrorReason.INVALID_REQUEST, "request_id is required", {
+          metadata: { param: "request_id" },
+        });
+      }
       const entry = quota.directory.get(req.keyId);
       return entry === undefined ? reserveUnknown(req) : reserveFor(entry, req);
     },
