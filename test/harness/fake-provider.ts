@@ -28,16 +28,16 @@ export interface ProviderRequest {
   readonly closedAt: number | undefined;
 }
 
+/** A piece of a body, or a number of milliseconds to pause for, or a promise to wait for. */
+export type AnswerPart = string | Uint8Array | number | Promise<unknown>;
+
 /** How one request is answered. */
 export interface ScriptedAnswer {
   /** 200 unless given. */
   readonly status?: number;
   readonly headers?: Readonly<Record<string, string>>;
-  /**
-   * The body in pieces, each written on its own; a number pauses for that many milliseconds, and a promise until it is
-   * settled. The head is sent with the first piece.
-   */
-  readonly parts?: readonly (string | Uint8Array | number | Promise<unknown>)[];
+  /** The body in pieces, each written on its own, with pauses. The head is sent with the first piece. */
+  readonly parts?: readonly AnswerPart[];
   /**
    * What comes after the parts: `complete` ends the body properly (the default), `stall` keeps the connection and says
    * nothing more, `cut` closes it without the end of the body, `reset` resets it.
@@ -80,7 +80,8 @@ export async function startFakeProvider(options: FakeProviderOptions = {}): Prom
   const requests: Exchange[] = [];
   const scripts = new Map<string, ProviderScript[]>();
   const sockets = new Set<Socket>();
-  let waiters: { readonly find: () => ProviderRequest | undefined; readonly resolve: (r: ProviderRequest) => void }[] = [];
+  let waiters: { readonly find: () => ProviderRequest | undefined; readonly resolve: (r: ProviderRequest) => void }[] =
+    [];
 
   function changed(): void {
     waiters = waiters.filter(({ find, resolve }) => {

@@ -1,4 +1,4 @@
-import type { ProviderRequest, ScriptedAnswer } from "./fake-provider.ts";
+import type { AnswerPart, ProviderRequest, ScriptedAnswer } from "./fake-provider.ts";
 
 /** What a good answer says. */
 export interface AnswerOptions {
@@ -39,7 +39,9 @@ export function errorAnswer(status: number, headers: Readonly<Record<string, str
 }
 
 /** A stream of OpenAI chunks: a role, the text in `pieces`, a finish reason, usage, and the final marker. */
-export function openAiStream(options: AnswerOptions & { readonly pieces?: readonly string[]; readonly model?: string }) {
+export function openAiStream(
+  options: AnswerOptions & { readonly pieces?: readonly string[]; readonly model?: string },
+) {
   return stream([...openAiChunks(options), "[DONE]"]);
 }
 
@@ -83,15 +85,20 @@ export function json(value: unknown, status = 200, headers: Readonly<Record<stri
 
 /** The same answer, but the connection is closed after this many bytes of its body. */
 export function cutAfter(answer: ScriptedAnswer, bytes: number): ScriptedAnswer {
+  const parts: AnswerPart[] = [];
   let left = bytes;
-  const parts = (answer.parts ?? []).flatMap((part) => {
-    if (typeof part === "number" || part instanceof Promise) {
-      return left > 0 ? [part] : [];
+  for (const part of answer.parts ?? []) {
+    if (left <= 0) {
+      break;
     }
-    const kept = Buffer.from(part).subarray(0, Math.max(0, left));
-    left -= kept.length;
-    return kept.length === 0 ? [] : [kept];
-  });
+    if (typeof part === "number" || part instanceof Promise) {
+      parts.push(part);
+    } else {
+      const kept = Buffer.from(part).subarray(0, left);
+      left -= kept.length;
+      parts.push(kept);
+    }
+  }
   return { ...answer, parts, ending: "cut" };
 }
 
@@ -120,7 +127,7 @@ interface Said {
 
 const vector = [0.25, -0.5, 0.125];
 
-function namedStream(events: readonly { readonly type: string }[]): ScriptedAnswer {
+function namedStream(events: readonly NamedEvent[]): ScriptedAnswer {
   return { headers: eventStream, parts: events.map((event) => `event: ${event.type}\n${sse(event)}`) };
 }
 
@@ -165,16 +172,22 @@ function anthropicMessage({ text, inputTokens, outputTokens, model }: Said): obj
   };
 }
 
-function anthropicEvents(said: Said): readonly { readonly type: string }[] {
-  const message = { ...anthropicMessage(said), content: [], stop_reason: null, usage: { input_tokens: said.inputTokens, output_tokens: 1 } };
+interface NamedEvent {
+  readonly type: string;
+  readonly [member: string]: unknown;
+}
+
+function anthropicEvents(said: Said): readonly NamedEvent[] {
+  const usage = { input_tokens: said.inputTokens, output_tokens: 1 };
   return [
-    { type: "message_start", ...{ message } },
-    { type: "content_block_start", ...{ index: 0, content_block: { type: "text", text: "" } } },
-    { type: "content_block_delta", ...{ index: 0, delta: { type: "text_delta", text: said.text } } },
-    { type: "content_block_stop", ...{ index: 0 } },
+    { type: "message_start", message: { ...anthropicMessage(said), content: [], stop_reason: null, usage } },
+    { type: "content_block_start", index: 0, content_block: { type: "text", text: "" } },
+    { type: "content_block_delta", index: 0, delta: { type: "text_delta", text: said.text } },
+    { type: "content_block_stop", index: 0 },
     {
       type: "message_delta",
-      ...{ delta: { stop_reason: "end_turn", stop_sequence: null }, usage: { output_tokens: said.outputTokens } },
+      delta: { stop_reason: "end_turn", stop_sequence: null },
+      usage: { output_tokens: said.outputTokens },
     },
     { type: "message_stop" },
   ];
