@@ -1,5 +1,5 @@
-/** Thrown when something took too long; what it was goes on unheard. */
-export class DeadlineError extends Error {
+// What took too long goes on unheard.
+class DeadlineError extends Error {
   override readonly name = "DeadlineError";
 }
 
