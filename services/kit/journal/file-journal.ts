@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
-import { frameHeaderBytes, maxPayloadBytes } from "./frame.ts";
+import { openingLimit, reasonToRefuse } from "./admit-record.ts";
 import { FrameBatch } from "./frame-batch.ts";
-import { type Journal, JournalClosedError, JournalFullError, type OnWritten, openedRecord } from "./journal.ts";
+import type { Journal, JournalRecord, OnWritten, PendingQuery } from "./journal.ts";
 import type { JournalFileSystem } from "./journal-file-system.ts";
 import { GroupSync } from "./group-sync.ts";
 import {
@@ -9,6 +9,7 @@ import {
   asError,
   attach,
   createSegment,
+  readEntry,
   type Entry,
   type Segment,
   segmentPath,
@@ -32,6 +33,7 @@ export interface FileJournalDeps {
 }
 
 interface Taken {
+  readonly kind: number;
   readonly sequence: number;
   readonly offset: number;
   readonly bytes: number;
@@ -104,17 +106,23 @@ export class FileJournal implements Journal {
   }
 
   get full(): boolean {
-    return this.diskBytes >= this.#openingLimit();
+    return this.diskBytes >= openingLimit(this.#deps.maxBytes);
   }
 
   append(kind: number, payload: string | Uint8Array, onWritten?: OnWritten): bigint {
     const sequence = this.#nextSequence;
     this.#nextSequence += 1;
     const payloadBytes = this.#batch.stage(payload);
-    const error = this.#reasonToRefuse(kind, payloadBytes);
+    const error = reasonToRefuse({
+      kind,
+      payloadBytes,
+      closed: this.#closing !== undefined,
+      diskBytes: this.diskBytes,
+      maxBytes: this.#deps.maxBytes,
+    });
     if (error === undefined) {
       const { offset, bytes } = this.#batch.commit({ kind, sequence, payloadBytes });
-      this.#taken.push({ sequence, offset, bytes, onWritten });
+      this.#taken.push({ kind, sequence, offset, bytes, onWritten });
     } else if (onWritten !== undefined) {
       this.#refused.push({ error, onWritten });
     }
@@ -132,6 +140,20 @@ export class FileJournal implements Journal {
     } else if (key >= (this.#taken[0]?.sequence ?? Infinity) && key < this.#nextSequence) {
       this.#confirmedEarly.add(key);
     }
+  }
+
+  readPending({ kind, olderThanMs, limit, after = -1n }: PendingQuery): readonly JournalRecord[] {
+    const latest = this.#deps.now() - olderThanMs;
+    const records: JournalRecord[] = [];
+    for (const [sequence, entry] of this.#entries) {
+      if (entry.takenAt > latest || records.length >= limit) {
+        break;
+      }
+      if (entry.kind === kind && sequence > after) {
+        records.push(readEntry(this.#deps.fileSystem, entry));
+      }
+    }
+    return records;
   }
 
   async flush(): Promise<void> {
@@ -158,22 +180,6 @@ export class FileJournal implements Journal {
       }
       this.#deps.release();
     }
-  }
-
-  #reasonToRefuse(kind: number, payloadBytes: number): Error | undefined {
-    if (this.#closing !== undefined) {
-      return new JournalClosedError();
-    }
-    if (payloadBytes > maxPayloadBytes) {
-      return new RangeError(`a journal record has at most ${maxPayloadBytes} bytes, not ${payloadBytes}`);
-    }
-    const limit = kind === openedRecord ? this.#openingLimit() : this.#deps.maxBytes;
-    return this.diskBytes + frameHeaderBytes + payloadBytes > limit ? new JournalFullError() : undefined;
-  }
-
-  /** New attempts are refused a little earlier, so that those under way can still be recorded. */
-  #openingLimit(): number {
-    return this.#deps.maxBytes - Math.floor(this.#deps.maxBytes / 16);
   }
 
   readonly #endTurn = (): void => {
@@ -220,8 +226,8 @@ export class FileJournal implements Journal {
 
   #keep(taken: readonly Taken[], segment: Segment, start: number): void {
     const takenAt = this.#deps.now();
-    for (const { sequence, offset, bytes } of taken) {
-      this.#entries.set(sequence, { segment, offset: start + offset, bytes, takenAt });
+    for (const { kind, sequence, offset, bytes } of taken) {
+      this.#entries.set(sequence, { kind, segment, offset: start + offset, bytes, takenAt });
       this.#pendingBytes += bytes;
       attach(segment, sequence, bytes);
     }

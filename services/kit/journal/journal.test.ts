@@ -1,10 +1,7 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { DirectoryLockedError } from "./directory-lock.ts";
 import { frameHeaderBytes } from "./frame.ts";
@@ -313,48 +310,26 @@ describe("a journal", () => {
     assert.equal(errors[0]?.message, "a caller's mistake");
   });
 
-  it("recovers every whole record of a file cut at any byte", async () => {
-    await leave(["first record", "second", "the third one"]);
-    const name = onlyFile();
-    const whole = readFileSync(name);
-    const ends = [12, 6, 13].reduce<number[]>((sums, n) => [...sums, (sums.at(-1) ?? 0) + n + frameHeaderBytes], []);
-    assert.equal(ends.at(-1), whole.length);
-    for (let cut = 0; cut <= whole.length; cut += 1) {
-      writeFileSync(name, whole.subarray(0, cut));
-      const { texts, damaged } = await recoveredTexts();
-      assert.equal(texts.length, ends.filter((end) => end <= cut).length, `cut at ${cut}`);
-      assert.equal(damaged, cut === 0 || ends.includes(cut) ? 0 : 1, `cut at ${cut}`);
-      if (texts.length > 0) {
-        assert.deepEqual(await recoveredTexts(), { texts, damaged: 0 }, "the tail was cut off");
-      }
-    }
-  });
-
-  it("loses only the record in which a bit flipped, wherever that is", async () => {
-    const payloads = ["first record", "second", "the third one", "and a fourth"];
-    await leave(payloads);
-    const name = onlyFile();
-    const whole = readFileSync(name);
-    let start = 0;
-    for (const [index, payload] of payloads.entries()) {
-      const end = start + payload.length + frameHeaderBytes;
-      for (let at = start; at < end; at += 1) {
-        const flipped = Buffer.from(whole);
-        flipped.writeUInt8(flipped.readUInt8(at) ^ (1 << (at % 8)), at);
-        writeFileSync(name, flipped);
-        const expected = payloads.filter((_, other) => other !== index);
-        assert.deepEqual(await recoveredTexts(), { texts: expected, damaged: 1 }, `byte ${at}`);
-      }
-      start = end;
-    }
-  });
-
-  it("is not led astray by payloads that look like frames", async () => {
-    await leave(["inner"]);
-    const frame = readFileSync(onlyFile());
-    rmSync(onlyFile());
-    await leave([frame.subarray(0, -1), "next"]);
-    assert.deepEqual((await recoveredTexts()).texts.at(-1), "next");
+  it("reads what has waited for long, in pages, also what was moved or recovered", async () => {
+    let now = 1_000_000;
+    const { journal } = await open({ now: () => now });
+    const first = journal.append(eventRecord, "one");
+    journal.append(openedRecord, "an attempt");
+    const second = journal.append(eventRecord, "two");
+    await turn();
+    now += 60_000;
+    const third = journal.append(eventRecord, "three");
+    await turn();
+    const read = (query: { limit: number; after?: bigint }): string[] =>
+      journal
+        .readPending({ kind: eventRecord, olderThanMs: 60_000, ...query })
+        .map(({ sequence, payload }) => `${sequence} ${payload.toString()}`);
+    assert.deepEqual(read({ limit: 10 }), [`${first} one`, `${second} two`]);
+    assert.deepEqual(read({ limit: 1 }), [`${first} one`]);
+    assert.deepEqual(read({ limit: 1, after: first }), [`${second} two`]);
+    journal.confirm(first);
+    now += 60_000;
+    assert.deepEqual(read({ limit: 10 }), [`${second} two`, `${third} three`]);
   });
 
   it("belongs to one process at a time", async () => {
@@ -369,43 +344,6 @@ describe("a journal", () => {
     await journal.close();
     await journal.close();
     await assert.rejects(appended(journal, "late"), JournalClosedError);
-  });
-
-  it("has every record whose callback came when its process is killed while it writes", async () => {
-    const module = new URL("./open-journal.ts", import.meta.url).href;
-    const script = `
-      import { writeSync } from "node:fs";
-      import { openJournal } from ${JSON.stringify(module)};
-      const { journal } = await openJournal({ directory: ${JSON.stringify(directory)}, segmentBytes: 100_000 });
-      const step = () => {
-        for (let index = 0; index < 5; index += 1) {
-          const sequence = journal.append(2, "x".repeat(300), () => writeSync(1, sequence + "\\n"));
-        }
-        setImmediate(step);
-      };
-      step();`;
-    const child = spawn(process.execPath, ["--input-type=module-typescript", "-e", script], {
-      stdio: ["ignore", "pipe", "inherit"],
-    });
-    const acknowledged: bigint[] = [];
-    const lines = createInterface({ input: child.stdout });
-    lines.on("line", (line) => {
-      acknowledged.push(BigInt(line));
-      if (acknowledged.length === 2000) {
-        child.kill("SIGKILL");
-      }
-    });
-    await Promise.all([once(child, "exit"), once(lines, "close")]);
-    // The last line may be cut in the pipe, never in the journal.
-    const sure = acknowledged.slice(0, -1);
-    const { recovered } = await open();
-    const found = new Set(recovered.map(({ sequence }) => sequence));
-    assert.ok(sure.length >= 1999);
-    assert.deepEqual(
-      sure.filter((sequence) => !found.has(sequence)),
-      [],
-    );
-    assert.ok(recovered.every(({ payload }) => payload.length === 300));
   });
 });
 

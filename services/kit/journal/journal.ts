@@ -25,6 +25,11 @@ export interface Journal {
   append(kind: number, payload: string | Uint8Array, onWritten?: OnWritten): bigint;
   /** Says that a record is no longer needed. Unknown and repeated numbers are ignored. */
   confirm(sequence: bigint): void;
+  /**
+   * Reads records that are not confirmed though they were written a while ago, oldest first: for sending again what a
+   * transport has lost. Reads from the disk, so ask for few, and seldom. Throws when the disk fails.
+   */
+  readPending(query: PendingQuery): readonly JournalRecord[];
   /** How many records are not confirmed. */
   readonly pending: number;
   /** Their bytes. */
@@ -39,6 +44,17 @@ export interface Journal {
   flush(): Promise<void>;
   /** Flushes, removes what is confirmed and gives the directory up. Appending afterwards fails. May be repeated. */
   close(): Promise<void>;
+}
+
+/** Which records to read. */
+export interface PendingQuery {
+  readonly kind: number;
+  /** At least this old, in ms. */
+  readonly olderThanMs: number;
+  /** The most records to read. */
+  readonly limit: number;
+  /** Only records after this one, for reading in pages. */
+  readonly after?: bigint;
 }
 
 /** Called once for each record. */

@@ -106,7 +106,7 @@ function recover(directory: string): Recovery {
       lastSequence = Math.max(lastSequence, sequence);
       // A record that was being moved when the process died is in two files: the later one counts.
       found.set(sequence, {
-        entry: { segment, offset, bytes: size, takenAt },
+        entry: { kind, segment, offset, bytes: size, takenAt },
         record: { kind, sequence: BigInt(sequence), payload },
       });
     }

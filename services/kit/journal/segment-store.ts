@@ -1,4 +1,6 @@
 import { join } from "node:path";
+import { scanSegment } from "./frame.ts";
+import type { JournalRecord } from "./journal.ts";
 import type { JournalFileSystem } from "./journal-file-system.ts";
 
 /** One file of the journal. */
@@ -16,6 +18,7 @@ export interface Segment {
 
 /** Where a record is that is not confirmed. */
 export interface Entry {
+  readonly kind: number;
   segment: Segment;
   offset: number;
   readonly bytes: number;
@@ -77,6 +80,17 @@ function cutBack(fileSystem: JournalFileSystem, segment: Segment, fd: number): b
     // The write's error is the one that is reported. The segment is left, and recovery skips the partial frame.
     return false;
   }
+}
+
+/** Reads a record back. Throws when the file does not hold it any more. */
+export function readEntry(fileSystem: JournalFileSystem, entry: Entry): JournalRecord {
+  const frame = Buffer.allocUnsafe(entry.bytes);
+  fileSystem.read(entry.segment.path, frame, entry.offset);
+  const [found] = scanSegment(frame).frames;
+  if (found === undefined) {
+    throw new Error(`${entry.segment.path} is damaged at ${entry.offset}`);
+  }
+  return { kind: found.kind, sequence: BigInt(found.sequence), payload: found.payload };
 }
 
 /** The value as an Error, for callbacks that promise one. */

@@ -66,6 +66,7 @@ class DurableConsumer implements UsageConsumer {
   readonly #stop = new AbortController();
   readonly #finished: Promise<void>;
   #messages: ConsumerMessages | undefined;
+  #busy = false;
 
   constructor(options: UsageConsumerOptions) {
     this.#options = options;
@@ -81,7 +82,10 @@ class DurableConsumer implements UsageConsumer {
 
   async stop(): Promise<void> {
     this.#stop.abort();
-    this.#messages?.stop();
+    if (!this.#busy) {
+      // With a batch in hand the loop ends by itself; what the server has sent meanwhile then is given back.
+      this.#messages?.stop();
+    }
     await this.#finished;
     await this.#link.close();
   }
@@ -135,16 +139,19 @@ class DurableConsumer implements UsageConsumer {
     if (this.#stop.signal.aborted) {
       messages.stop();
     }
+    const left: JsMsg[] = [];
     const source = messages[Symbol.asyncIterator]();
     const watching = this.#watch(messages);
     try {
       const batches = readBatches(source, {
         size,
         delayMs: this.#options.maxDelayMs ?? 50,
-        leave: (message) => message.nak(),
+        leave: (message) => left.push(message),
       });
       for await (const batch of batches) {
+        this.#busy = true;
         await this.#take(connection, batch);
+        this.#busy = false;
         if (this.#stop.signal.aborted) {
           break;
         }
@@ -153,9 +160,10 @@ class DurableConsumer implements UsageConsumer {
       this.#messages = undefined;
       messages.stop();
       // What was fetched and not begun goes to another consumer at once, rather than after its time has run out.
-      for (let left = await source.next(); left.done !== true; left = await source.next()) {
-        left.value.nak();
+      for (let result = await source.next(); result.done !== true; result = await source.next()) {
+        left.push(result.value);
       }
+      left.forEach((message) => message.nak());
       await watching;
     }
   }

@@ -48,8 +48,13 @@ export function chooseServerAccount(paths: readonly string[]): ServerAccount {
       return {
         program: "setpriv",
         args: [
-          ...[`--reuid=${uid}`, `--regid=${gid}`, "--clear-groups"],
-          ...[`--inh-caps=${capabilities}`, `--ambient-caps=${capabilities}`, "--", program],
+          `--reuid=${uid}`,
+          `--regid=${gid}`,
+          "--clear-groups",
+          `--inh-caps=${capabilities}`,
+          `--ambient-caps=${capabilities}`,
+          "--",
+          program,
           ...args,
         ],
       };
