@@ -1,5 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
@@ -35,6 +37,8 @@ export interface GatewayProcessOptions {
 }
 
 const main = fileURLToPath(new URL("../../services/main.ts", import.meta.url));
+/** Half of what a start costs is compiling, and a run of tests starts the same program dozens of times. */
+const compileCache = join(tmpdir(), "penstock-test-compile-cache");
 const keptLines = 400;
 const living = new Set<ChildProcess>();
 const goesOn: ReadonlySet<string> = new Set(["SIGSTOP", "SIGCONT", "SIGHUP", "SIGUSR1", "SIGUSR2"]);
@@ -58,7 +62,7 @@ export async function startGatewayProcess(options: GatewayProcessOptions): Promi
     const listen = [options.listens === "public" ? "--listen" : "--mesh-listen", address];
     const started = spawn(process.execPath, [main, "start", ...options.arguments, ...listen], {
       stdio: ["ignore", "pipe", "pipe"],
-      env: { ...ownEnvironment(), ...options.env },
+      env: { ...ownEnvironment(), NODE_COMPILE_CACHE: compileCache, ...options.env },
     });
     living.add(started);
     started.once("exit", () => living.delete(started));
