@@ -1,12 +1,14 @@
 import { randomUUID } from "node:crypto";
 import { durationMs } from "@bufbuild/protobuf/wkt";
 import type { Duration } from "@bufbuild/protobuf/wkt";
-import { CodecError, type DecodedError, type Json, ProviderStreamError } from "#codec/codec.ts";
+import { type DecodedError, type Json, ProviderStreamError } from "#codec/codec.ts";
 import type { ExecuteRequest } from "#gen/penstock/connector/v1/connector_service_pb.ts";
 import { ProviderErrorClass } from "#gen/penstock/type/v1/error_pb.ts";
 import type { AnswerReader } from "./answer/answer-reader.ts";
 import { AttemptStream } from "./answer/attempt-stream.ts";
 import { type AttemptFailure, attemptError, failureOfStatus, requestIdOf } from "./answer/map-provider-error.ts";
+import { failureOfRequest, parseErrorBody, statusOfDecoded } from "./answer/attempt-failures.ts";
+import { PhaseTimer } from "./answer/phase-timer.ts";
 import { maskSecrets } from "./answer/mask-secrets.ts";
 import type { CallerCodecs } from "./caller-codecs.ts";
 import type { Provider } from "./providers/provider.ts";
@@ -53,11 +55,7 @@ class Attempt implements UpstreamHandler {
   readonly #stream: AttemptStream;
   readonly #deps: ExecuteAttemptDeps;
   #call: UpstreamCall | undefined;
-  #timer: NodeJS.Timeout | undefined;
-  #timerEnds = 0;
-  #phaseMs = 0;
-  #phaseEnds = 0;
-  #onPhaseEnd: () => void = () => undefined;
+  readonly #phase = new PhaseTimer();
   #reader: AnswerReader | undefined;
   #status = 0;
   #headers: UpstreamHeaders = {};
@@ -83,7 +81,7 @@ class Attempt implements UpstreamHandler {
   }
 
   start(): void {
-    this.#arm(millisecondsOf(this.#request.connectTimeout, defaultConnectMs), () =>
+    this.#phase.begin(millisecondsOf(this.#request.connectTimeout, defaultConnectMs), () =>
       this.#fail({
         errorClass: ProviderErrorClass.UNREACHABLE,
         message: "The provider could not be connected to in time.",
@@ -102,7 +100,7 @@ class Attempt implements UpstreamHandler {
   }
 
   onSent(): void {
-    this.#arm(millisecondsOf(this.#request.firstTokenTimeout, defaultFirstTokenMs), () =>
+    this.#phase.begin(millisecondsOf(this.#request.firstTokenTimeout, defaultFirstTokenMs), () =>
       this.#timedOut("The provider did not begin to answer in time."),
     );
   }
@@ -147,7 +145,7 @@ class Attempt implements UpstreamHandler {
       this.#emitHead();
     }
     if (this.#headSent && !reader.over) {
-      this.#phaseEnds = performance.now() + this.#phaseMs;
+      this.#phase.extend();
     }
     if (reader.over) {
       this.#complete(reader);
@@ -205,7 +203,7 @@ class Attempt implements UpstreamHandler {
       return;
     }
     this.#headSent = true;
-    this.#arm(millisecondsOf(this.#request.idleTimeout, defaultIdleMs), () =>
+    this.#phase.begin(millisecondsOf(this.#request.idleTimeout, defaultIdleMs), () =>
       this.#timedOut("The provider stopped in the middle of its answer."),
     );
     this.#stream.push({
@@ -291,8 +289,9 @@ class Attempt implements UpstreamHandler {
   }
 
   #failWithStatus(): void {
-    const text = Buffer.concat(this.#errorChunks).toString("utf8");
-    this.#fail(failureOfStatus(this.#status, this.#headers, this.#decode(parseJson(text)), this.#deps.now()));
+    this.#fail(
+      failureOfStatus(this.#status, this.#headers, this.#decode(parseErrorBody(this.#errorChunks)), this.#deps.now()),
+    );
   }
 
   #decode(body: Json | undefined): DecodedError {
@@ -333,83 +332,18 @@ class Attempt implements UpstreamHandler {
       return;
     }
     this.#over = true;
-    clearTimeout(this.#timer);
+    this.#phase.stop();
     this.#call?.abort();
   }
 
   /** Nothing more is wanted; a provider that goes on after its final marker is cut soon, so that it keeps no socket. */
   #finish(): void {
     this.#over = true;
-    clearTimeout(this.#timer);
+    this.#phase.stop();
     if (this.#reader?.over === true) {
       const call = this.#call;
       setTimeout(() => call?.abort(), afterEndMs).unref();
     }
-  }
-
-  /**
-   * Limits the phase that begins now. One timer serves all phases: when it goes off too early for the phase that is
-   * running, it is set again for the rest.
-   */
-  #arm(delayMs: number, onTime: () => void): void {
-    this.#phaseMs = delayMs;
-    this.#phaseEnds = performance.now() + delayMs;
-    this.#onPhaseEnd = onTime;
-    if (this.#timer === undefined || this.#phaseEnds < this.#timerEnds) {
-      clearTimeout(this.#timer);
-      this.#timer = setTimeout(this.#onTimer, delayMs);
-      this.#timerEnds = this.#phaseEnds;
-    }
-  }
-
-  readonly #onTimer = (): void => {
-    const leftMs = this.#phaseEnds - performance.now();
-    if (leftMs <= 1) {
-      this.#onPhaseEnd();
-      return;
-    }
-    this.#timerEnds = this.#phaseEnds;
-    this.#timer = setTimeout(this.#onTimer, leftMs);
-  };
-}
-
-function failureOfRequest(error: unknown): AttemptFailure {
-  if (!(error instanceof CodecError)) {
-    throw error;
-  }
-  return {
-    errorClass:
-      error.code === "unsupported_feature" ? ProviderErrorClass.UNSUPPORTED : ProviderErrorClass.INVALID_REQUEST,
-    message: error.message,
-    mayHaveBilled: false,
-    decoded: {
-      message: error.message,
-      type: "",
-      code: error.code,
-      param: error.param ?? "",
-      retryDelayMs: undefined,
-    },
-    cause: error,
-  };
-}
-
-/** A status for an error that came without one, so that it is judged like any other. */
-function statusOfDecoded(decoded: DecodedError): number {
-  const words = `${decoded.code} ${decoded.type}`.toLowerCase();
-  const named = /\b([45]\d\d)\b/.exec(words);
-  if (named?.[1] !== undefined) {
-    return Number(named[1]);
-  }
-  return words.includes("invalid_request") ? 400 : 200;
-}
-
-function parseJson(text: string): Json | undefined {
-  try {
-    // Whatever JSON.parse makes is a Json.
-    return JSON.parse(text) as Json;
-  } catch {
-    // An error page is no JSON; its text tells a caller nothing that the status does not.
-    return undefined;
   }
 }
 

@@ -1,4 +1,5 @@
-import { Buffer, isUtf8 } from "node:buffer";
+import type { Buffer } from "node:buffer";
+import { isUtf8 } from "node:buffer";
 import { CodecError, type JsonObject } from "#codec/codec.ts";
 import { validateOpenAiChatRequest } from "#codec/openai-chat/validate-request.ts";
 import { boundInputTokens } from "./bound-tokens.ts";

@@ -31,6 +31,8 @@ export function isTooDeep(body: Buffer, maxDepth: number): boolean {
         }
         break;
       }
+      default:
+        break;
     }
   }
   return false;

@@ -20,7 +20,8 @@ import { eventOfAbandoned, eventOfAttempt } from "../usage/build-usage-event.ts"
 import type { UsageRecorder } from "../usage/usage-recorder.ts";
 import type { Admission, AdmissionDeps } from "./admit.ts";
 import { admit } from "./admit.ts";
-import { AnswerCopy, type AnswerCache } from "./answer-cache.ts";
+import type { AnswerCopy } from "./answer-cache.ts";
+import { type AnswerCache } from "./answer-cache.ts";
 import { authorizeModel } from "./authorize-model.ts";
 import { imposedOutputTokens } from "./bound-cost.ts";
 import { countStreamEvents, usageSeen } from "./count-stream-events.ts";

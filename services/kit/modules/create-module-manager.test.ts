@@ -36,9 +36,15 @@ test("starts in the order of needs, drains and stops in reverse", async () => {
   await manager.start();
   await manager.stop(1_000);
   assert.deepEqual(steps, [
-    ...["start a", "start b", "start c"],
-    ...["drain c", "drain b", "drain a"],
-    ...["stop c", "stop b", "stop a"],
+    "start a",
+    "start b",
+    "start c",
+    "drain c",
+    "drain b",
+    "drain a",
+    "stop c",
+    "stop b",
+    "stop a",
   ]);
 });
 

@@ -1,0 +1,120 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { ProviderErrorClass } from "#gen/penstock/type/v1/error_pb.ts";
+import type { ConnectorEvent } from "#gen/penstock/connector/v1/connector_service_pb.ts";
+import { AttemptStream } from "./attempt-stream.ts";
+import { failureOfStatus } from "./map-provider-error.ts";
+import { maskSecrets } from "./mask-secrets.ts";
+import { parseRetryAfter } from "./parse-retry-after.ts";
+
+const now = Date.parse("2026-01-01T00:00:00Z");
+
+test("reads every form of retry-after, and is never negative or NaN", () => {
+  const cases: readonly (readonly [Record<string, string | string[]>, number | undefined])[] = [
+    [{ "retry-after": "7" }, 7_000],
+    [{ "retry-after-ms": "250" }, 250],
+    [{ "retry-after": "Thu, 01 Jan 2026 00:00:30 GMT" }, 30_000],
+    [{ "retry-after": "Thu, 01 Jan 2025 00:00:30 GMT" }, 0],
+    [{ "retry-after": "0" }, 0],
+    [{ "retry-after": "-5" }, 0],
+    [{ "retry-after": "abc" }, undefined],
+    [{ "retry-after": "1000000000" }, 600_000],
+    [{ "retry-after": ["3", "9"] }, 9_000],
+    [{ "retry-after": "3, 9" }, 9_000],
+    [{ "retry-after": "1", "retry-after-ms": "2500" }, 2_500],
+    [{}, undefined],
+  ];
+  for (const [headers, expected] of cases) {
+    assert.equal(parseRetryAfter(headers, now), expected, JSON.stringify(headers));
+  }
+});
+
+test("masks keys, tokens, addresses and the account's own secrets", () => {
+  const masked = maskSecrets(
+    "Incorrect key sk-abcdefgh12345678 or AIzaSyA1234567890abcdefg for Bearer abc.def.ghi_jkl at 10.0.0.7:8080, hunter2!",
+    ["hunter2!"],
+  );
+  for (const secret of ["sk-abcdefgh", "AIza", "abc.def", "10.0.0.7", "hunter2"]) {
+    assert.ok(!masked.includes(secret), `${secret} is in: ${masked}`);
+  }
+  assert.equal(maskSecrets("The model is overloaded.", []), "The model is overloaded.");
+});
+
+test("sorts answers with an error status by what can be done about them", () => {
+  const decoded = (more: Partial<Record<"message" | "type" | "code", string>>) => ({
+    message: "",
+    type: "",
+    code: "",
+    param: "",
+    retryDelayMs: undefined,
+    ...more,
+  });
+  const cases: readonly (readonly [number, Parameters<typeof decoded>[0], ProviderErrorClass, boolean])[] = [
+    [400, {}, ProviderErrorClass.INVALID_REQUEST, false],
+    [400, { code: "context_length_exceeded" }, ProviderErrorClass.CONTEXT_LENGTH, false],
+    [400, { message: "prompt is too long: 300000 tokens" }, ProviderErrorClass.CONTEXT_LENGTH, false],
+    [400, { code: "content_filter" }, ProviderErrorClass.CONTENT_FILTER, false],
+    [400, { code: "API_KEY_INVALID" }, ProviderErrorClass.AUTH, false],
+    [401, {}, ProviderErrorClass.AUTH, false],
+    [404, {}, ProviderErrorClass.MODEL_NOT_FOUND, false],
+    [429, {}, ProviderErrorClass.RATE_LIMITED, false],
+    [429, { code: "insufficient_quota" }, ProviderErrorClass.QUOTA, false],
+    [500, {}, ProviderErrorClass.SERVER, true],
+    [503, {}, ProviderErrorClass.OVERLOADED, false],
+    [529, { type: "overloaded_error" }, ProviderErrorClass.OVERLOADED, false],
+    [504, {}, ProviderErrorClass.TIMEOUT, true],
+    [302, {}, ProviderErrorClass.MALFORMED, false],
+  ];
+  for (const [status, error, errorClass, mayHaveBilled] of cases) {
+    const failure = failureOfStatus(status, {}, decoded(error), now);
+    assert.equal(failure.errorClass, errorClass, `${status} ${JSON.stringify(error)}`);
+    assert.equal(failure.mayHaveBilled, mayHaveBilled, `${status} ${JSON.stringify(error)}`);
+  }
+});
+
+const body = (text: string): ConnectorEvent => ({
+  $typeName: "penstock.connector.v1.ConnectorEvent",
+  event: { case: "body", value: new TextEncoder().encode(text) },
+});
+const source = () => {
+  const calls: string[] = [];
+  return {
+    calls,
+    abort: () => void calls.push("abort"),
+    pause: () => void calls.push("pause"),
+    resume: () => void calls.push("resume"),
+  };
+};
+
+test("gives what was pushed since the last pull as one message, then the error", async () => {
+  const stream = new AttemptStream();
+  stream.push(body("a"));
+  stream.push(body("b"));
+  stream.fail(new Error("cut"));
+  assert.equal((await stream.next()).value.events.length, 2);
+  await assert.rejects(stream.next(), /cut/);
+  assert.equal((await stream.next()).done, true);
+});
+
+test("aborts its source when the reader leaves, and a source that comes later at once", async () => {
+  const stream = new AttemptStream();
+  const early = source();
+  stream.attach(early);
+  const pending = stream.next();
+  await stream.return();
+  assert.equal((await pending).done, true);
+  assert.deepEqual(early.calls, ["abort"]);
+  const late = source();
+  stream.attach(late);
+  assert.deepEqual(late.calls, ["abort"]);
+});
+
+test("asks its source to wait while nobody takes what it brings", async () => {
+  const stream = new AttemptStream();
+  const paused = source();
+  stream.attach(paused);
+  stream.push(body("x".repeat(300_000)));
+  assert.deepEqual(paused.calls, ["pause"]);
+  await stream.next();
+  assert.deepEqual(paused.calls, ["pause", "resume"]);
+});

@@ -1,0 +1,41 @@
+import { CodecError, type DecodedError, type Json } from "#codec/codec.ts";
+import { ProviderErrorClass } from "#gen/penstock/type/v1/error_pb.ts";
+import type { AttemptFailure } from "./map-provider-error.ts";
+
+/** What a request that could not be built amounts to. Throws again what is not the request's fault. */
+export function failureOfRequest(error: unknown): AttemptFailure {
+  if (!(error instanceof CodecError)) {
+    throw error;
+  }
+  return {
+    errorClass:
+      error.code === "unsupported_feature" ? ProviderErrorClass.UNSUPPORTED : ProviderErrorClass.INVALID_REQUEST,
+    message: error.message,
+    mayHaveBilled: false,
+    decoded: { message: error.message, type: "", code: error.code, param: error.param ?? "", retryDelayMs: undefined },
+    cause: error,
+  };
+}
+
+/** A status for an error that came without one, so that it is judged like any other. */
+export function statusOfDecoded(decoded: DecodedError): number {
+  const words = `${decoded.code} ${decoded.type}`.toLowerCase();
+  const named = /\b([45]\d\d)\b/.exec(words);
+  if (named?.[1] !== undefined) {
+    return Number(named[1]);
+  }
+  return words.includes("invalid_request") ? 400 : 200;
+}
+
+/** The JSON of an error's body; undefined for an error page, whose text tells a caller nothing that its status does not. */
+export function parseErrorBody(chunks: readonly Uint8Array[]): Json | undefined {
+  try {
+    // Whatever JSON.parse makes is a Json.
+    return JSON.parse(Buffer.concat(chunks).toString("utf8")) as Json;
+  } catch (error) {
+    if (error instanceof SyntaxError) {
+      return undefined;
+    }
+    throw error;
+  }
+}

@@ -1,0 +1,72 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { Dialect } from "#gen/penstock/type/v1/dialect_pb.ts";
+import { ErrorReason, ErrorReasonSchema } from "#gen/penstock/type/v1/error_pb.ts";
+import { gatewayError } from "./gateway-error.ts";
+import { reasonEntry, reasons } from "./reasons.ts";
+import { renderError, renderStreamError } from "./render-error.ts";
+
+test("has an entry for every reason of the contract", () => {
+  assert.deepEqual(
+    Object.keys(reasons)
+      .map(Number)
+      .toSorted((a, b) => a - b),
+    ErrorReasonSchema.values.map((value) => value.number),
+  );
+});
+
+test("writes all four members of OpenAI's error, and says when to try again", () => {
+  const error = gatewayError(ErrorReason.RATE_LIMITED, "Slow down.", {
+    retryDelayMs: 1_200.4,
+    metadata: { limit: "tokens" },
+  });
+  const rendered = renderError(Dialect.OPENAI_CHAT, error, "req_1");
+  assert.equal(rendered.status, 429);
+  assert.deepEqual(rendered.headers, { "x-should-retry": "true", "retry-after": "2", "retry-after-ms": "1201" });
+  assert.deepEqual(JSON.parse(rendered.body), {
+    error: { message: "Slow down.", type: "tokens", param: null, code: "rate_limit_exceeded" },
+  });
+});
+
+test("tells clients not to retry when the budget is used up", () => {
+  const rendered = renderError(Dialect.OPENAI_CHAT, gatewayError(ErrorReason.BUDGET_EXHAUSTED, "Used up."), "req_1");
+  assert.equal(rendered.status, 429);
+  assert.equal(rendered.headers["x-should-retry"], "false");
+  assert.equal(JSON.parse(rendered.body).error.code, "insufficient_quota");
+});
+
+test("writes Anthropic's and Gemini's shapes", () => {
+  const error = gatewayError(ErrorReason.MODEL_NOT_FOUND, "No such model.");
+  assert.deepEqual(JSON.parse(renderError(Dialect.ANTHROPIC_MESSAGES, error, "req_1").body), {
+    type: "error",
+    error: { type: "not_found_error", message: "No such model." },
+    request_id: "req_1",
+  });
+  assert.deepEqual(JSON.parse(renderError(Dialect.GEMINI, error, "req_1").body), {
+    error: { code: 404, message: "No such model.", status: "NOT_FOUND" },
+  });
+});
+
+test("shows nothing of an error that is not of the catalogue", () => {
+  for (const error of [
+    ConnectError.from(new Error("password=x")),
+    new ConnectError("password=x", Code.Internal),
+    new ConnectError("password=x", Code.Unknown),
+  ]) {
+    const rendered = renderError(Dialect.OPENAI_CHAT, error, "req_1");
+    assert.equal(rendered.status, 500);
+    assert.doesNotMatch(rendered.body, /password/);
+  }
+});
+
+test("ends a broken stream with an error event and never with a final marker", () => {
+  const error = gatewayError(ErrorReason.UPSTREAM_TRUNCATED, "Cut.");
+  assert.match(renderStreamError(Dialect.OPENAI_CHAT, error, "req_1"), /^data: \{"error":\{.*\}\}\n\n$/);
+  assert.match(renderStreamError(Dialect.ANTHROPIC_MESSAGES, error, "req_1"), /^event: error\ndata: \{.*\}\n\n$/);
+  assert.doesNotMatch(renderStreamError(Dialect.OPENAI_CHAT, error, "req_1"), /DONE/);
+});
+
+test("treats a reason of a newer version as an internal error", () => {
+  assert.equal(reasonEntry(999 as ErrorReason).httpStatus, 500);
+});
