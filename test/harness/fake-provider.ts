@@ -197,6 +197,7 @@ async function play(answer: ScriptedAnswer, exchange: Exchange, res: http.Server
       res.writeHead(answer.status ?? 200, { "content-type": "application/json", ...answer.headers });
     }
   };
+  const left = new Promise<void>((resolve) => res.once("close", resolve));
   for (const part of answer.parts ?? []) {
     if (typeof part === "number") {
       await pause(part);
@@ -205,9 +206,9 @@ async function play(answer: ScriptedAnswer, exchange: Exchange, res: http.Server
     } else if (!res.destroyed) {
       begin();
       exchange.bytesSent += Buffer.byteLength(part);
-      if (!res.write(part)) {
-        await Promise.race([once(res, "drain"), once(res, "close")]);
-      }
+      // Until it is with the socket: what is cut or reset next must not take with it what was written before.
+      const written = new Promise<void>((resolve) => res.write(part, () => resolve()));
+      await Promise.race([written, left]);
     }
   }
   switch (answer.ending ?? "complete") {
