@@ -36,7 +36,7 @@ export async function mesh(options: MeshOptions): Promise<number> {
   try {
     const bus = config.storage.bus === "embedded" ? await startNats(directory, children) : config.storage.bus;
     const processes = await plan(Object.keys(config.providers), directory, config.server.listen);
-    const shared = [...(path === undefined ? [] : ["--config", path]), ...["--database", postgres.url, "--bus", bus]];
+    const shared = [...(path === undefined ? [] : ["--config", path]), "--database", postgres.url, "--bus", bus];
     for (const { name, arguments: own } of processes) {
       const child = spawn(process.execPath, [main, "start", ...own, ...shared], {
         stdio: ["ignore", "pipe", "inherit"],

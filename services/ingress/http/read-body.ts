@@ -63,7 +63,12 @@ function readRaw(req: HttpRequest, maxBytes: number): Promise<Buffer> {
       resolve(chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks));
     });
     req.on("error", reject);
-    req.on("close", () => reject(gatewayError(ErrorReason.CLIENT_CLOSED, "The caller left.")));
+    req.on("close", () => {
+      // Comes after every request; an error is made only where the body did not end.
+      if (!req.readableEnded) {
+        reject(gatewayError(ErrorReason.CLIENT_CLOSED, "The caller left."));
+      }
+    });
   });
 }
 
