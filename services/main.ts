@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { Command } from "commander";
 import { mesh } from "./cli/mesh.ts";
-import { ConfigError } from "./cli/read-config.ts";
+import { ConfigError, configPath, readConfig } from "./cli/read-config.ts";
 import { start } from "./cli/start.ts";
 
 const repeated = (value: string, all: readonly string[] | undefined): readonly string[] => [...(all ?? []), value];
@@ -30,6 +30,15 @@ program
   .option("--directory <path>", "where the journal, Postgres and NATS keep their files")
   .action(async (options) => {
     process.exitCode = await mesh(options);
+  });
+program
+  .command("check")
+  .description("read the configuration and say what is wrong with it")
+  .option("-c, --config <file>", "the configuration; else $PENSTOCK_CONFIG, else penstock.yaml")
+  .action((options) => {
+    const path = configPath(options.config, process.env);
+    readConfig(path, {}, process.env);
+    process.stdout.write(`${path ?? "the default configuration"} is valid\n`);
   });
 
 try {
