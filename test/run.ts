@@ -63,7 +63,9 @@ async function runPass(pass: TestPass): Promise<void> {
     cwd: root,
   });
   const watch = setTimeout(() => {
-    report.fail(`nothing was heard for ${silenceMs / 1000} s; these do not end: ${report.unfinished().join(", ")}`);
+    report.fail(
+      `nothing was heard for ${silenceMs / 1000} s; these do not end: ${report.unfinished(pass.files).join(", ")}`,
+    );
     stop.abort();
   }, silenceMs);
   try {
@@ -73,7 +75,9 @@ async function runPass(pass: TestPass): Promise<void> {
     }
   } finally {
     clearTimeout(watch);
-    report.endRun();
+    if (!stop.signal.aborted) {
+      report.endRun(pass.files);
+    }
   }
 }
 

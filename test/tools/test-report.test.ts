@@ -19,7 +19,7 @@ writeFileSync(
     'let text = "";',
     "const report = createTestReport({ root: process.cwd(), write: (more) => { text += more; } });",
     "for await (const event of run({ files: process.argv.slice(2), timeout: 10_000 })) report.add(event);",
-    "report.endRun();",
+    "report.endRun(process.argv.slice(2));",
     "process.stdout.write(JSON.stringify({ ...report.totals(), text }));",
   ].join("\n"),
 );
@@ -60,7 +60,7 @@ test("prints a failure with its place, its error and what its file printed", () 
   });
   assert.equal(outcome.failed, 1);
   assert.match(outcome.text, /^✖ c\.test\.ts › parent › child\n {4}Error: boom/);
-  assert.match(outcome.text, /printed by this file:\n {4}a hint/);
+  assert.match(outcome.text, /printed by c\.test\.ts:\n {4}a hint/);
 });
 
 test("counts a suite whose hook throws, and the tests that could not run for it", () => {
@@ -82,6 +82,23 @@ test("counts a file that does not load, holds no test or breaks off as failed", 
   assert.match(outcome.text, /✖ e\.test\.ts\n[\s\S]*ERR_MODULE_NOT_FOUND/);
   assert.match(outcome.text, /✖ f\.test\.ts\n {4}It holds no test/);
   assert.match(outcome.text, /✖ g\.test\.ts\n {4}It (holds no test|ended before)/);
+});
+
+test("follows tests into the file of a contract that two files run", () => {
+  const contract = "x.contract.ts";
+  writeFileSync(
+    join(folder, contract),
+    `${head}\nexport const runs = (good) => describe("contract", () => { test("holds", () => { if (!good) throw new Error("bad"); }); });\n`,
+  );
+  const outcome = runFiles({
+    "i.test.ts": `import { runs } from "./${contract}"; runs(true);`,
+    "j.test.ts": `import { runs } from "./${contract}"; console.log("from j"); runs(false);`,
+  });
+  assert.deepEqual([outcome.passed, outcome.failed], [1, 1]);
+  assert.match(
+    outcome.text,
+    /^✖ x\.contract\.ts › contract › holds\n {4}Error: bad[\s\S]*printed by j\.test\.ts:\n {4}from j/,
+  );
 });
 
 test("names what did not run and counts it as neither", () => {

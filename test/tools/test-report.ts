@@ -6,7 +6,7 @@ import { inspect } from "node:util";
 export interface TestTotals {
   /** Tests that passed. Suites and files are not tests. */
   readonly passed: number;
-  /** Tests that failed, hooks of suites that threw, and files that did not load or broke off. */
+  /** Tests that failed, hooks of suites that threw, and files that did not load, hold no test or broke off. */
   readonly failed: number;
   /** Names of the tests that were skipped or are marked as to do. */
   readonly notRun: readonly string[];
@@ -14,14 +14,14 @@ export interface TestTotals {
 
 /** Counts the tests of any number of runs and prints what failed. */
 export interface TestReport {
-  /** Takes one event of `run()` from node:test. */
+  /** Takes one event of `run()` from node:test. Runs come one after the other. */
   add(event: TestEvent): void;
-  /** Notes a failure that no test reports, such as a run that was broken off. */
+  /** Notes a failure that no test reports, such as a run that was ended from outside. */
   fail(message: string): void;
-  /** The files that began and have not told yet that they are through. */
-  unfinished(): readonly string[];
-  /** Notes as failed what is unfinished: a process that exits early takes tests with it, and says 0. */
-  endRun(): void;
+  /** Those of the files that have not told yet that they are through. */
+  unfinished(files: readonly string[]): readonly string[];
+  /** Notes as failed what is unfinished: a process that exits early takes its tests with it, and says 0. */
+  endRun(files: readonly string[]): void;
   totals(): TestTotals;
 }
 
@@ -32,6 +32,13 @@ export interface TestReportOptions {
   readonly write: (text: string) => void;
 }
 
+/** What a test is called and where it is. A test of a contract is in the contract's file, not in the one that runs. */
+interface TestPlace {
+  readonly file?: string | undefined;
+  readonly name: string;
+  readonly nesting: number;
+}
+
 /** How many lines that a file printed are kept, to be shown when it fails. */
 const maxOutputLines = 200;
 
@@ -40,67 +47,65 @@ export function createTestReport(options: TestReportOptions): TestReport {
   let passed = 0;
   let failed = 0;
   const notRun: string[] = [];
-  const begun = new Set<string>();
-  const namesByFile = new Map<string, string[]>();
-  const outputByFile = new Map<string, string[]>();
+  const finished = new Set<string>();
+  // Node sends the events of one file after those of another, also when both run at once.
+  const names: string[] = [];
+  const output = new Map<string, string[]>();
+  let failedBefore = 0;
 
-  function pathOf(file: string | undefined): string {
-    return file === undefined ? "(no file)" : relative(options.root, file);
+  const pathOf = (file: string): string => relative(options.root, file);
+  const unfinished = (files: readonly string[]): readonly string[] => files.filter((file) => !finished.has(file));
+
+  function titleOf(data: TestPlace): string {
+    const place = data.file === undefined ? [] : [pathOf(data.file)];
+    return isFile(data) ? place.join("") : [...place, ...names.slice(0, data.nesting), data.name].join(" › ");
   }
 
-  function titleOf(data: {
-    readonly file?: string | undefined;
-    readonly name: string;
-    readonly nesting: number;
-  }): string {
-    const path = pathOf(data.file);
-    if (isFile(data)) {
-      return path;
-    }
-    const parents = namesByFile.get(data.file ?? "")?.slice(0, data.nesting) ?? [];
-    return [path, ...parents, data.name].join(" › ");
-  }
-
-  function addFailure(title: string, detail: string, file: string | undefined): void {
+  function addFailure(title: string, detail: string): void {
     failed += 1;
-    const output = outputByFile.get(file ?? "") ?? [];
-    outputByFile.delete(file ?? "");
-    const lines = [...detail.split("\n"), ...(output.length === 0 ? [] : ["printed by this file:", ...output])];
-    options.write(`✖ ${title}\n${lines.map((line) => `    ${line}`.trimEnd()).join("\n")}\n\n`);
+    options.write(`✖ ${title}\n${indent(detail.split("\n"))}\n`);
   }
 
-  function keepOutput(file: string | undefined, message: string): void {
-    const lines = outputByFile.get(file ?? "") ?? [];
+  function finish(file: string): void {
+    finished.add(file);
+    const lines = output.get(file);
+    output.delete(file);
+    if (failed > failedBefore && lines !== undefined) {
+      options.write(`printed by ${pathOf(file)}:\n${indent(lines)}\n`);
+    }
+    failedBefore = failed;
+  }
+
+  function keepOutput(file: string, message: string): void {
+    const lines = output.get(file) ?? [];
     lines.push(...message.split("\n").filter((line) => line.trim() !== ""));
     lines.splice(0, lines.length - maxOutputLines);
-    outputByFile.set(file ?? "", lines);
+    output.set(file, lines);
   }
 
   return {
     add(event) {
       switch (event.type) {
-        case "test:start": {
-          const names = namesByFile.get(event.data.file ?? "") ?? [];
+        case "test:start":
           names.length = event.data.nesting;
           names.push(event.data.name);
-          namesByFile.set(event.data.file ?? "", names);
-          begun.add(event.data.file ?? "");
-          return;
-        }
-        case "test:summary":
-          begun.delete(event.data.file ?? "");
           return;
         case "test:stdout":
         case "test:stderr":
           keepOutput(event.data.file, event.data.message);
+          return;
+        case "test:summary":
+          if (event.data.file !== undefined) {
+            finish(event.data.file);
+          }
           return;
         case "test:pass": {
           const { data } = event;
           if (isMarked(data.skip) || isMarked(data.todo)) {
             notRun.push(titleOf(data));
           } else if (isFile(data)) {
-            begun.delete(data.name);
-            addFailure(titleOf(data), "It holds no test, or it ended before the first one did.", data.file);
+            addFailure(titleOf(data), "It holds no test, or it ended before the first one did.");
+            finish(data.name);
           } else if (data.details.type !== "suite") {
             passed += 1;
           }
@@ -109,13 +114,13 @@ export function createTestReport(options: TestReportOptions): TestReport {
         case "test:fail": {
           const { data } = event;
           const { error } = data.details;
-          if (isFile(data)) {
-            begun.delete(data.name);
-          }
           if (isMarked(data.todo)) {
             notRun.push(titleOf(data));
           } else if (failureTypeOf(error) !== "subtestsFailed") {
-            addFailure(titleOf(data), inspect(error.cause ?? error, { depth: 6 }), data.file);
+            addFailure(titleOf(data), inspect(error.cause ?? error, { depth: 6 }));
+          }
+          if (isFile(data)) {
+            finish(data.name);
           }
           return;
         }
@@ -124,21 +129,25 @@ export function createTestReport(options: TestReportOptions): TestReport {
       }
     },
     fail(message) {
-      addFailure(message, "", undefined);
+      addFailure(message, "");
     },
-    unfinished: () => [...begun].map((file) => pathOf(file)),
-    endRun() {
-      for (const file of begun) {
-        addFailure(pathOf(file), "It ended before all of its tests did.", file);
+    unfinished: (files) => unfinished(files).map(pathOf),
+    endRun(files) {
+      for (const file of unfinished(files)) {
+        addFailure(pathOf(file), "It ended before all of its tests did.");
+        finish(file);
       }
-      begun.clear();
     },
     totals: () => ({ passed, failed, notRun }),
   };
 }
 
+function indent(lines: readonly string[]): string {
+  return lines.map((line) => `${`    ${line}`.trimEnd()}\n`).join("");
+}
+
 /** Node reports a file that holds no test, or breaks off, as a test that is called like the file. */
-function isFile(data: { readonly file?: string | undefined; readonly name: string }): boolean {
+function isFile(data: TestPlace): boolean {
   return data.name === data.file;
 }
 
