@@ -60,5 +60,3 @@ export const rootConfig = z.strictObject({
 
 /** The configuration of one process. */
 export type RootConfig = z.output<typeof rootConfig>;
-/** The configuration as it is written. */
-export type RootConfigInput = z.input<typeof rootConfig>;

@@ -41,7 +41,7 @@ export interface CallerCodec {
 /** The media type of bodies in the typed form. */
 export const PENSTOCK_CONTENT_TYPE = "application/protobuf";
 /** The media type of streams in the typed form: messages with their size in front. */
-export const PENSTOCK_STREAM_CONTENT_TYPE = "application/vnd.penstock.stream+proto";
+const PENSTOCK_STREAM_CONTENT_TYPE = "application/vnd.penstock.stream+proto";
 
 /** Makes what speaks to callers of a dialect. Throws CodecError (`unsupported_feature`) for one without a codec. */
 export function createCallerCodec(

@@ -12,7 +12,6 @@ import { createStreamObserver } from "./stream-observer.ts";
 
 export type { OpenAiChatOptions } from "./codec-options.ts";
 export { createOpenAiEmbedCodec } from "./openai-embed-codec.ts";
-export { validateOpenAiChatRequest } from "./validate-request.ts";
 
 /** Creates the codec of OpenAI's chat completions. `options` say how the provider's server differs from OpenAI. */
 export function createOpenAiChatCodec(options: OpenAiChatOptions = {}): ChatCodec {

@@ -5,7 +5,7 @@ import { StreamChatResponseSchema } from "#gen/penstock/gateway/v1/gateway_servi
 import { CodecError, type StreamDecoder, type StreamEncoder } from "../codec.ts";
 
 /** The most bytes that one message of a stream may have. */
-export const MAX_PENSTOCK_FRAME_BYTES = 16 * 1024 * 1024;
+const MAX_PENSTOCK_FRAME_BYTES = 16 * 1024 * 1024;
 
 // The longest varint of a size below 2^35.
 const MAX_SIZE_BYTES = 5;

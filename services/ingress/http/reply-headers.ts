@@ -32,7 +32,7 @@ export function replyHeaders(head: ReplyHead, requestId: string): string[] {
 }
 
 /** An amount of nano-dollars as decimal dollars with all nine places. */
-export function formatDollars(nanosUsd: bigint): string {
+function formatDollars(nanosUsd: bigint): string {
   const digits = nanosUsd.toString().padStart(10, "0");
   return `${digits.slice(0, -9)}.${digits.slice(-9)}`;
 }

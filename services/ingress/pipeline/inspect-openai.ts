@@ -54,7 +54,7 @@ export function inspectOpenAiEmbeddings(bytes: Buffer): Inspection {
 }
 
 /** Parses a body. Throws CodecError for what is not a JSON object in UTF-8 of a sane depth. */
-export function parseBody(bytes: Buffer): JsonObject {
+function parseBody(bytes: Buffer): JsonObject {
   if (!isUtf8(bytes)) {
     throw invalidJson("the body is not valid UTF-8");
   }

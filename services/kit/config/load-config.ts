@@ -4,8 +4,6 @@ import { mapIssues } from "./map-issues.ts";
 import { type ConfigPath, type ConfigProblem, formatPath } from "./problem.ts";
 import { readYaml } from "./yaml-source.ts";
 
-export { formatProblems } from "./format-problems.ts";
-
 /** Something that a check beyond the schema found: an unknown target, a doubtful value. */
 export interface ConfigFinding {
   readonly path: ConfigPath;
