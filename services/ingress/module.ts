@@ -123,7 +123,7 @@ export function createIngressModule(deps: IngressModuleDeps): IngressModule {
     keys.start();
     models.start();
     const metrics = createIngressMetrics({
-      inFlight: () => handler?.inFlight ?? 0,
+      inFlight: () => server?.running ?? 0,
       journalPending: () => journal.pending,
       journalAgeMs: () => journal.oldestPendingAgeMs,
     });
@@ -161,6 +161,7 @@ export function createIngressModule(deps: IngressModuleDeps): IngressModule {
       failures: createAuthFailureLimiter(),
       services,
       operations: deps.operations,
+      running: () => server?.running ?? 0,
       maxInFlight: deps.server.max_in_flight,
       monotonicNow,
       onInternalError: (requestId, error) =>
@@ -195,13 +196,7 @@ export function createIngressModule(deps: IngressModuleDeps): IngressModule {
     async drain(signal) {
       server?.stopListening();
       handler?.drain();
-      if (handler !== undefined && handler.inFlight > 0) {
-        const running = handler;
-        await new Promise<void>((resolve) => {
-          running.onIdle(resolve);
-          signal.addEventListener("abort", () => resolve(), { once: true });
-        });
-      }
+      await server?.idle(signal);
       await settlements?.drain(2_000);
       await delivery?.drain(5_000);
     },

@@ -20,6 +20,8 @@ export interface HandleRequestDeps {
   readonly services: (req: HttpRequest, res: HttpResponse) => void;
   /** Health, readiness and metrics. */
   readonly operations: ReadonlyMap<string, Operation>;
+  /** How many requests run now. */
+  readonly running: () => number;
   readonly maxInFlight: number;
   /** Monotonic milliseconds. */
   readonly monotonicNow: () => number;
@@ -29,11 +31,8 @@ export interface HandleRequestDeps {
 /** Takes all requests of the public port. */
 export interface RequestHandler {
   handle(req: HttpRequest, res: HttpResponse): void;
-  readonly inFlight: number;
   /** From now on requests are refused, and connections closed after their answers. */
   drain(): void;
-  /** Calls back when nothing runs any more. */
-  onIdle(callback: () => void): void;
 }
 
 /** Makes the handler: finds the endpoint of a path, authenticates, and renders what goes wrong. */
@@ -47,9 +46,7 @@ export function createRequestHandler(deps: HandleRequestDeps): RequestHandler {
       exact.set(endpoint.path, [...(exact.get(endpoint.path) ?? []), endpoint]);
     }
   }
-  let inFlight = 0;
   let draining = false;
-  let idle: (() => void) | undefined;
 
   function find(path: string, method: string): { readonly endpoint: Endpoint; readonly rest: string } {
     const known = exact.get(path) ?? prefixes.filter((endpoint) => isBelow(path, endpoint.path));
@@ -78,7 +75,7 @@ export function createRequestHandler(deps: HandleRequestDeps): RequestHandler {
       if (draining) {
         throw gatewayError(ErrorReason.DRAINING, "The gateway is shutting down.", { retryDelayMs: 1_000 });
       }
-      if (inFlight > deps.maxInFlight) {
+      if (deps.running() > deps.maxInFlight) {
         throw gatewayError(ErrorReason.OVERLOADED, "The gateway has too many requests at once.", {
           retryDelayMs: 1_000,
         });
@@ -133,9 +130,6 @@ export function createRequestHandler(deps: HandleRequestDeps): RequestHandler {
   }
 
   return {
-    get inFlight() {
-      return inFlight;
-    },
     handle(req, res) {
       const url = req.url ?? "/";
       const query = url.indexOf("?");
@@ -149,13 +143,6 @@ export function createRequestHandler(deps: HandleRequestDeps): RequestHandler {
         res.writeHead(200).end();
         return;
       }
-      inFlight += 1;
-      res.on("close", () => {
-        inFlight -= 1;
-        if (inFlight === 0) {
-          idle?.();
-        }
-      });
       if (path.startsWith("/penstock.")) {
         deps.services(req, res);
         return;
@@ -165,12 +152,6 @@ export function createRequestHandler(deps: HandleRequestDeps): RequestHandler {
     },
     drain() {
       draining = true;
-    },
-    onIdle(callback) {
-      idle = callback;
-      if (inFlight === 0) {
-        callback();
-      }
     },
   };
 }

@@ -1,5 +1,5 @@
 import { type Client, Code, ConnectError } from "@connectrpc/connect";
-import type { QuotaService, ReserveResponse } from "#gen/penstock/quota/v1/quota_service_pb.ts";
+import type { QuotaService, ReserveResponse, Settlement } from "#gen/penstock/quota/v1/quota_service_pb.ts";
 import type { ModelEntry } from "#gen/penstock/router/v1/router_service_pb.ts";
 import { ErrorReason } from "#gen/penstock/type/v1/error_pb.ts";
 import { gatewayError } from "#kit/errors/gateway-error.ts";
@@ -50,6 +50,10 @@ async function reserve(call: GatewayCall, model: ModelEntry, deps: AdmissionDeps
     if (!isOutage(error)) {
       throw error;
     }
+    if (ConnectError.from(error).code === Code.DeadlineExceeded) {
+      // The hold may have been made, or still be, without its answer having come: it must not wait for its expiry.
+      deps.settlements.settle(settlementOf(requestId, key.id, "", 0n, 0n));
+    }
     if (!key.hasBudget) {
       // A rate limit that nobody can check is not worth an outage.
       return unlimited;
@@ -78,16 +82,19 @@ async function reserve(call: GatewayCall, model: ModelEntry, deps: AdmissionDeps
       if (opened !== undefined) {
         deps.recorder.close(opened);
       }
-      deps.settlements.settle({
-        $typeName: "penstock.quota.v1.Settlement",
-        requestId,
-        keyId: key.id,
-        leaseId: held.leaseId,
-        costNanosUsd,
-        tokens,
-      });
+      deps.settlements.settle(settlementOf(requestId, key.id, held.leaseId, costNanosUsd, tokens));
     },
   };
+}
+
+function settlementOf(
+  requestId: string,
+  keyId: string,
+  leaseId: string,
+  costNanosUsd: bigint,
+  tokens: bigint,
+): Settlement {
+  return { $typeName: "penstock.quota.v1.Settlement", requestId, keyId, leaseId, costNanosUsd, tokens };
 }
 
 function isOutage(error: unknown): boolean {

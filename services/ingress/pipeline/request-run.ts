@@ -70,8 +70,11 @@ export class RequestRun {
   /** Runs the request. Never rejects: whatever happens ends in the sink. */
   async run(): Promise<void> {
     try {
-      const model = await this.#authorize();
-      if (await this.#answeredFromCache()) {
+      const found = this.#deps.models.find(this.#call.inspection.model);
+      const model = found instanceof Promise ? await found : found;
+      authorizeModel(this.#call.key, model.name);
+      this.#requireJournal();
+      if (this.#deps.cache.appliesTo(this.#call) && (await this.#answeredFromCache())) {
         return;
       }
       await this.#execute(model);
@@ -93,25 +96,17 @@ export class RequestRun {
     this.#over(Outcome.CLIENT_CLOSED);
   }
 
-  async #authorize(): Promise<ModelEntry> {
-    const found = this.#deps.models.find(this.#call.inspection.model);
-    const model = found instanceof Promise ? await found : found;
-    authorizeModel(this.#call.key, model.name);
+  #requireJournal(): void {
     const { blocked } = this.#deps.recorder;
     if (blocked !== undefined) {
       throw gatewayError(ErrorReason.JOURNAL_UNAVAILABLE, `Requests are refused because ${blocked}.`, {
         retryDelayMs: 1_000,
       });
     }
-    return model;
   }
 
   async #answeredFromCache(): Promise<boolean> {
-    const { cache } = this.#deps;
-    if (!cache.appliesTo(this.#call)) {
-      return false;
-    }
-    const found = await cache.find(this.#call);
+    const found = await this.#deps.cache.find(this.#call);
     if (this.#cancelled) {
       return true;
     }

@@ -11,6 +11,8 @@ export type HttpResponse = http.ServerResponse;
 export interface HttpServer {
   /** The base URL on which it listens. */
   readonly url: string;
+  /** How many requests run now. */
+  readonly running: number;
   /** Takes no new connections; idle ones are closed, running requests go on. */
   stopListening(): void;
   /** Resolves when no request runs any more, or when the signal aborts. */
@@ -96,6 +98,9 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
   const { port } = server.address() as net.AddressInfo;
   return {
     url: `http://${options.host.includes(":") ? `[${options.host}]` : options.host}:${port}`,
+    get running() {
+      return running;
+    },
     stopListening() {
       server.close();
       http1Server.closeIdleConnections();

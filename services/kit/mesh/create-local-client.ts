@@ -41,34 +41,52 @@ export function createLocalClient<S extends DescService>(service: S, implementat
 }
 
 function unaryCall(service: DescService, method: DescMethod, handler: UnaryHandler) {
-  return async (input: unknown, options?: CallOptions): Promise<AnyMessage> => {
+  return (input: unknown, options?: CallOptions): Promise<AnyMessage> => {
     const context = new LocalContext(service, method, options);
-    if (options === undefined) {
-      try {
-        return messageOf(method.output, await handler(messageOf(method.input, input), context));
-      } catch (error) {
-        throw asConnectError(error);
-      }
+    if (options !== undefined) {
+      return limitedCall(method, handler, input, context);
     }
-    let stopWatching: (() => void) | undefined;
-    const ended = new Promise<never>((_, reject) => {
-      stopWatching = context.watch((error) => {
-        context.abort(error);
-        reject(error);
-      });
-    });
+    // The usual call has no deadline, signal or headers: nothing to watch, and nothing to await when the handler answers
+    // at once.
     try {
-      const output = await Promise.race([handler(messageOf(method.input, input), context), ended]);
-      context.deliverHeaders();
-      context.deliverTrailers();
-      return messageOf(method.output, output);
+      const output = handler(messageOf(method.input, input), context);
+      return output instanceof Promise
+        ? output.then((value) => messageOf(method.output, value), rejectAsConnectError)
+        : Promise.resolve(messageOf(method.output, output));
     } catch (error) {
-      throw asConnectError(error);
-    } finally {
-      stopWatching?.();
-      context.end();
+      return Promise.reject(asConnectError(error));
     }
   };
+}
+
+async function limitedCall(
+  method: DescMethod,
+  handler: UnaryHandler,
+  input: unknown,
+  context: LocalContext,
+): Promise<AnyMessage> {
+  let stopWatching: (() => void) | undefined;
+  const ended = new Promise<never>((_, reject) => {
+    stopWatching = context.watch((error) => {
+      context.abort(error);
+      reject(error);
+    });
+  });
+  try {
+    const output = await Promise.race([handler(messageOf(method.input, input), context), ended]);
+    context.deliverHeaders();
+    context.deliverTrailers();
+    return messageOf(method.output, output);
+  } catch (error) {
+    throw asConnectError(error);
+  } finally {
+    stopWatching?.();
+    context.end();
+  }
+}
+
+function rejectAsConnectError(error: unknown): never {
+  throw asConnectError(error);
 }
 
 function streamCall(service: DescService, method: DescMethod, handler: StreamHandler) {
