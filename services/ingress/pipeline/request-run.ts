@@ -48,6 +48,8 @@ export class RequestRun {
   #cancelled = false;
   #answer: AsyncIterator<ExecuteResponse> | undefined;
   #admission: Admission | undefined;
+  /** What was held, of which the answer's head speaks also when the hold is settled. */
+  #held: Admission["held"];
   #attempt: AttemptStarted | undefined;
   #attemptStartedAt = 0;
   #attemptEndedAt: number | undefined;
@@ -146,6 +148,7 @@ export class RequestRun {
       return;
     }
     const { held } = this.#admission;
+    this.#held = held;
     this.#answer = this.#deps.router
       .execute({
         $typeName: "penstock.router.v1.ExecuteRequest",
@@ -318,7 +321,7 @@ export class RequestRun {
       return;
     }
     this.#headSent = true;
-    const held = this.#admission?.held;
+    const held = this.#held;
     this.#sink.head({
       contentType: head.contentType,
       provider: head.provider,

@@ -19,7 +19,7 @@ test("has an entry for every reason of the contract", () => {
 test("writes all four members of OpenAI's error, and says when to try again", () => {
   const error = gatewayError(ErrorReason.RATE_LIMITED, "Slow down.", {
     retryDelayMs: 1_200.4,
-    metadata: { limit: "tokens" },
+    metadata: { limit: "tokens_per_minute" },
   });
   const rendered = renderError(Dialect.OPENAI_CHAT, error, "req_1");
   assert.equal(rendered.status, 429);

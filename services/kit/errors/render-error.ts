@@ -60,9 +60,13 @@ function factsOf(error: ConnectError): ErrorFacts {
     message: internal ? internalMessage : error.rawMessage,
     param: detail.metadata["param"] ?? ((fromProvider ? provider.param : "") || null),
     code: detail.metadata["code"] ?? ((fromProvider ? provider.code : "") || entry.openaiCode),
-    type:
-      detail.reason === ErrorReason.RATE_LIMITED ? (detail.metadata["limit"] ?? entry.openaiType) : entry.openaiType,
+    type: detail.reason === ErrorReason.RATE_LIMITED ? limitType(detail.metadata["limit"], entry) : entry.openaiType,
   };
+}
+
+/** OpenAI names what ran out, without the time. */
+function limitType(limit: string | undefined, entry: ReasonEntry): string {
+  return limit?.replace(/_per_minute$/, "") ?? entry.openaiType;
 }
 
 function errorBody(dialect: Dialect, facts: ErrorFacts, requestId: string): object {
