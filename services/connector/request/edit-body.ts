@@ -5,13 +5,28 @@ import { findMembers } from "./find-members.ts";
 export type BodyEdits = ReadonlyMap<string, string>;
 
 /**
+ * What limits and holds were worked out from. Parsers differ in which of two they take, so a body that has one of these
+ * twice could cost more than was held: it is refused even where nothing of it is edited.
+ */
+const unrepeatable = [
+  "model",
+  "messages",
+  "n",
+  "stream",
+  "stream_options",
+  "max_tokens",
+  "max_completion_tokens",
+] as const;
+
+/**
  * Sets members at the top level of a JSON body: one that is there keeps its place, a new one comes first. All other
  * bytes stay as they are, so unknown members, order and the spelling of numbers survive. A member that already has the
- * wanted text is not touched; when nothing is, the body itself is returned.
+ * wanted text is not touched; when nothing is, the body itself is returned. Throws CodecError for a member that is edited
+ * or was read for limits and stands there twice.
  */
 export function editBody(body: Uint8Array, edits: BodyEdits): Uint8Array {
   const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
-  const members = findMembers(bytes, new Set(edits.keys()));
+  const members = findMembers(bytes, new Set([...unrepeatable, ...edits.keys()]));
   const changes: { readonly start: number; readonly end: number; readonly text: string }[] = [];
   let added = "";
   for (const [name, text] of edits) {

@@ -62,14 +62,18 @@ function readRaw(req: HttpRequest, maxBytes: number): Promise<Buffer> {
       const [only] = chunks;
       resolve(chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks));
     });
-    req.on("error", reject);
+    req.on("error", (error) => reject(callerLeft(error)));
     req.on("close", () => {
       // Comes after every request; an error is made only where the body did not end.
       if (!req.readableEnded) {
-        reject(gatewayError(ErrorReason.CLIENT_CLOSED, "The caller left."));
+        reject(callerLeft(undefined));
       }
     });
   });
+}
+
+function callerLeft(cause: unknown) {
+  return gatewayError(ErrorReason.CLIENT_CLOSED, "The caller left.", { cause });
 }
 
 function tooLarge(maxBytes: number) {

@@ -10,9 +10,9 @@ export function replyHeaders(head: ReplyHead, requestId: string): string[] {
     "x-request-id",
     requestId,
     "x-penstock-provider",
-    head.provider,
+    headerText(head.provider),
     "x-penstock-model",
-    head.model,
+    headerText(head.model),
     "x-penstock-attempts",
     String(head.attempts),
     "x-penstock-cache",
@@ -24,7 +24,7 @@ export function replyHeaders(head: ReplyHead, requestId: string): string[] {
     headers.push("x-penstock-cost-usd", formatDollars(head.costNanosUsd));
   }
   if (head.droppedParams.length > 0) {
-    headers.push("x-penstock-dropped-params", head.droppedParams.join(","));
+    headers.push("x-penstock-dropped-params", headerText(head.droppedParams.join(",")));
   }
   addLimit(headers, "requests", head.requests);
   addLimit(headers, "tokens", head.tokens);
@@ -36,6 +36,18 @@ function formatDollars(nanosUsd: bigint): string {
   const digits = nanosUsd.toString().padStart(10, "0");
   return `${digits.slice(0, -9)}.${digits.slice(-9)}`;
 }
+
+/**
+ * A text that callers may have made up, such as the name of an open model, as the value of a header field: what may not
+ * stand there is percent-encoded, since Node throws for it when the answer is on its way already.
+ */
+function headerText(text: string): string {
+  return unprintable.test(text)
+    ? text.toWellFormed().replace(/[^\x20-\x24\x26-\x7e]+/g, (part) => encodeURIComponent(part))
+    : text;
+}
+
+const unprintable = /[^\x20-\x7e]/;
 
 function addLimit(headers: string[], name: "requests" | "tokens", status: RateLimitStatus | undefined): void {
   if (status === undefined) {
