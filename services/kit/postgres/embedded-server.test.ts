@@ -45,28 +45,40 @@ describe("startEmbeddedServer", () => {
     await server.close();
   });
 
-  it("starts again, with all that was committed, after its process was killed and left a server behind", async () => {
+  /** Starts a server in a process that is then killed, and returns what it started. */
+  const orphan = async (diesWithUs: boolean): Promise<number> => {
     const module = new URL("./embedded-server.ts", import.meta.url).href;
     const script = `
       import { startEmbeddedServer } from ${JSON.stringify(module)};
-      const server = await startEmbeddedServer({ directory: ${JSON.stringify(directory)} });
+      const server = await startEmbeddedServer(${JSON.stringify({ directory, diesWithUs })});
       console.log(JSON.stringify({ url: server.url, pid: server.pid }));
       setInterval(() => undefined, 1000);`;
     const child = spawn(process.execPath, ["--input-type=module-typescript", "-e", script], {
       stdio: ["ignore", "pipe", "inherit"],
     });
     const [line]: string[] = await once(createInterface({ input: child.stdout }), "line");
-    const orphan: { url: string; pid: number } = JSON.parse(line ?? "");
-    await query(orphan.url, "CREATE TABLE thing AS SELECT 42 AS id");
+    const server: { url: string; pid: number } = JSON.parse(line ?? "");
+    await query(server.url, "CREATE TABLE thing AS SELECT 42 AS id");
     const exited = once(child, "exit");
     child.kill("SIGKILL");
     await exited;
-    assert.notEqual(startTimeOf(orphan.pid), undefined, "the server outlives its owner");
+    return server.pid;
+  };
 
+  it("starts again, with all that was committed, after its process was killed and left a server behind", async () => {
+    const pid = await orphan(false);
+    assert.notEqual(startTimeOf(pid), undefined, "the server outlives its owner");
     const server = await startEmbeddedServer({ directory, durable: false });
-    assert.equal(startTimeOf(orphan.pid), undefined, "the orphan was stopped");
+    assert.equal(startTimeOf(pid), undefined, "the orphan was stopped");
     assert.deepEqual(await query(server.url, "SELECT id FROM thing"), [{ id: 42 }]);
     await server.close();
+  });
+
+  it("stops its server when its process is killed", { skip: process.platform !== "linux" }, async () => {
+    const pid = await orphan(true);
+    while (startTimeOf(pid) !== undefined) {
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
   });
 
   it("is not stopped by a pid file that names another program, and leaves that program alone", async () => {

@@ -19,6 +19,8 @@ export interface EmbeddedServerOptions {
   readonly log?: ((line: string) => void) | undefined;
   /** False trades durability for speed, for tests. True unless given. */
   readonly durable?: boolean;
+  /** False leaves the server running when this process is killed. True unless given; without setpriv it always is left. */
+  readonly diesWithUs?: boolean;
 }
 
 /** A running embedded server. */
@@ -165,7 +167,9 @@ async function startOnce(start: StartOptions, port: number): Promise<StartResult
     ...(start.options.durable === false ? { fsync: "off", synchronous_commit: "off", full_page_writes: "off" } : {}),
   };
   const flags = Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
-  const { program, args } = start.account.command(start.binaries.postgres, ["-D", start.dataDirectory, ...flags]);
+  const { program, args } = start.account.command(start.binaries.postgres, ["-D", start.dataDirectory, ...flags], {
+    diesWithUs: start.options.diesWithUs ?? true,
+  });
   const child = spawn(program, [...args], {
     ...start.account.ids,
     stdio: ["ignore", "ignore", "pipe"],

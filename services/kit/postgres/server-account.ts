@@ -6,12 +6,21 @@ import { dirname, resolve } from "node:path";
 export interface ServerAccount {
   /** The user and group to start as; empty when that is who we are. */
   readonly ids: { readonly uid?: number; readonly gid?: number };
-  /** Turns a command into what is really spawned. */
-  command(program: string, args: readonly string[]): { readonly program: string; readonly args: readonly string[] };
+  /**
+   * Turns a command into what is really spawned. With `diesWithUs` the kernel interrupts it when this process ends in
+   * any way, where it can.
+   */
+  command(program: string, args: readonly string[], options?: { readonly diesWithUs: boolean }): Command;
   /** Makes a folder that the server owns. */
   own(path: string): void;
   /** Writes a file that only the server's user (and root) can read. */
   writeSecret(path: string, text: string): void;
+}
+
+/** What to spawn. */
+export interface Command {
+  readonly program: string;
+  readonly args: readonly string[];
 }
 
 const serverUser = "postgres";
@@ -23,42 +32,34 @@ const serverUser = "postgres";
  * pass through directories, by setpriv; without setpriv this throws and says what to do.
  */
 export function chooseServerAccount(paths: readonly string[]): ServerAccount {
+  const canSetPrivileges = spawnSync("setpriv", ["--version"]).status === 0;
+  const command =
+    (privileges: readonly string[]): ServerAccount["command"] =>
+    (program, args, { diesWithUs } = { diesWithUs: false }) => {
+      const flags = [...privileges, ...(diesWithUs && canSetPrivileges ? ["--pdeathsig=INT"] : [])];
+      return flags.length === 0 ? { program, args } : { program: "setpriv", args: [...flags, "--", program, ...args] };
+    };
   if (process.getuid?.() !== 0) {
     return {
       ids: {},
-      command: (program, args) => ({ program, args }),
+      command: command([]),
       own: (path) => void mkdirSync(path, { recursive: true, mode: 0o700 }),
       writeSecret,
     };
   }
   const { uid, gid } = findUser() ?? createUser();
   const closed = paths.map((path) => findClosedParent(path, uid, gid)).find((path) => path !== undefined);
-  if (closed !== undefined && spawnSync("setpriv", ["--version"]).status !== 0) {
+  if (closed !== undefined && !canSetPrivileges) {
     throw new Error(
       `the user ${serverUser} cannot enter ${closed}: choose another storage directory, or do not run as root`,
     );
   }
+  const capabilities = "+dac_read_search,+dac_override";
+  const switchUser = [`--reuid=${uid}`, `--regid=${gid}`, "--clear-groups"];
+  const passThrough = [`--inh-caps=${capabilities}`, `--ambient-caps=${capabilities}`];
   return {
     ids: closed === undefined ? { uid, gid } : {},
-    command(program, args) {
-      if (closed === undefined) {
-        return { program, args };
-      }
-      const capabilities = "+dac_read_search,+dac_override";
-      return {
-        program: "setpriv",
-        args: [
-          `--reuid=${uid}`,
-          `--regid=${gid}`,
-          "--clear-groups",
-          `--inh-caps=${capabilities}`,
-          `--ambient-caps=${capabilities}`,
-          "--",
-          program,
-          ...args,
-        ],
-      };
-    },
+    command: command(closed === undefined ? [] : [...switchUser, ...passThrough]),
     own(path) {
       mkdirSync(path, { recursive: true, mode: 0o700 });
       chownSync(path, uid, gid);
