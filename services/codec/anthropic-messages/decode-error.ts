@@ -1,7 +1,6 @@
-import type { DecodedError, Json, JsonObject } from "../codec.ts";
-import { isJsonArray, isJsonObject, stringOrEmpty } from "./json-fields.ts";
-
-const LONGEST_MESSAGE = 2000;
+import type { DecodedError, Json } from "../codec.ts";
+import { findError, LONGEST_MESSAGE, readLooseMessage } from "../json/find-error.ts";
+import { stringOrEmpty } from "../json/json-fields.ts";
 
 /** Reads Anthropic's `{type: "error", error: {type, message}}`, and every other shape that proxies answer with. */
 export function decodeError(body: Json | undefined): DecodedError {
@@ -16,36 +15,6 @@ export function decodeError(body: Json | undefined): DecodedError {
     param: stringOrEmpty(error["param"]),
     retryDelayMs: undefined,
   };
-}
-
-/** The object under `error`, also where the body is an array of them (as Google's endpoints answer). */
-export function findError(body: Json | undefined): JsonObject | undefined {
-  const first = isJsonArray(body) ? body[0] : body;
-  const error = isJsonObject(first) ? first["error"] : undefined;
-  return isJsonObject(error) ? error : undefined;
-}
-
-/** A message from a body without an error object: `{error: "…"}`, `{message}`, `{detail}`, a string, an HTML page. */
-export function readLooseMessage(body: Json | undefined): string {
-  const first = isJsonArray(body) ? body[0] : body;
-  if (typeof first === "string") {
-    return readText(first);
-  }
-  if (!isJsonObject(first)) {
-    return "";
-  }
-  const found = [first["error"], first["message"], first["Message"], first["detail"]].find((value) => Boolean(value));
-  if (found === undefined) {
-    return "";
-  }
-  return typeof found === "string" ? readText(found) : JSON.stringify(found).slice(0, LONGEST_MESSAGE);
-}
-
-function readText(whole: string): string {
-  // A page of a proxy can be long, and its message is at its beginning.
-  const text = whole.slice(0, 10 * LONGEST_MESSAGE);
-  const plain = /<\w/.test(text) ? text.replaceAll(/<(script|style)\b[^]*?<\/\1>|<[^>]*>/gi, " ") : text;
-  return plain.replaceAll(/\s+/g, " ").trim().slice(0, LONGEST_MESSAGE);
 }
 
 function wordOf(value: Json | undefined): string {

@@ -11,7 +11,7 @@ import {
   toolCallPart,
   toolResultPart,
   withCacheControl,
-} from "./chat-parts.ts";
+} from "../chat/chat-parts.ts";
 import {
   invalidValue,
   isJsonArray,
@@ -24,7 +24,7 @@ import {
   requireString,
   unsupported,
   wrongType,
-} from "./json-fields.ts";
+} from "../json/json-fields.ts";
 import { placeSignature } from "./part-signature.ts";
 
 /** Reads `messages`. The tool results of a user turn become a message of the role tool, before the rest of the turn. */

@@ -11,7 +11,7 @@ import {
   Role,
 } from "#gen/penstock/chat/v1/chat_pb.ts";
 import { CodecError, type JsonObject } from "../codec.ts";
-import { message, textPart, withCacheControl } from "./chat-parts.ts";
+import { message, textPart, withCacheControl } from "../chat/chat-parts.ts";
 import { decodeMessages, readCacheControl } from "./decode-messages.ts";
 import { decodeToolChoice, decodeTools } from "./decode-tools.ts";
 import {
@@ -29,7 +29,7 @@ import {
   requireString,
   unsupported,
   wrongType,
-} from "./json-fields.ts";
+} from "../json/json-fields.ts";
 
 const SMALLEST_BUDGET = 1024;
 

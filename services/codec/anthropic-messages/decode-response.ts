@@ -7,8 +7,8 @@ import {
   Role,
 } from "#gen/penstock/chat/v1/chat_pb.ts";
 import { CodecError, type JsonObject, ProviderStreamError, type ResponseFacts } from "../codec.ts";
-import { message, reasoningPart, textPart, toolCallPart } from "./chat-parts.ts";
-import { isJsonArray, isJsonObject, stringOrEmpty } from "./json-fields.ts";
+import { message, reasoningPart, textPart, toolCallPart } from "../chat/chat-parts.ts";
+import { isJsonArray, isJsonObject, stringOrEmpty } from "../json/json-fields.ts";
 import { mapStopReason } from "./map-finish-reason.ts";
 import { decodeUsage } from "./map-usage.ts";
 

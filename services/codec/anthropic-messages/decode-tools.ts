@@ -18,7 +18,7 @@ import {
   requireObject,
   requireString,
   unsupported,
-} from "./json-fields.ts";
+} from "../json/json-fields.ts";
 
 /** Reads `tools`. Throws CodecError (`unsupported_feature`) for a tool that Anthropic's own servers run. */
 export function decodeTools(body: JsonObject): Tool[] {

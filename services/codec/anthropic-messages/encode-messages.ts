@@ -2,7 +2,7 @@ import { type Message, type Part, Role, type ToolCall, type ToolResult } from "#
 import type { JsonObject } from "../codec.ts";
 import { encodeCacheControl } from "./encode-cache-control.ts";
 import { encodeFile, encodeImage } from "./encode-source.ts";
-import { parseJsonObject, unsupported } from "./json-fields.ts";
+import { parseJsonObject, unsupported } from "../json/json-fields.ts";
 
 /** What to do with what Anthropic has no place for: it is told the name of the parameter, in OpenAI's spelling. */
 export type Drop = (param: string) => void;

@@ -1,6 +1,6 @@
 import { type ChatRequest, type Reasoning, Role, ToolChoice_Mode } from "#gen/penstock/chat/v1/chat_pb.ts";
 import type { JsonObject } from "../codec.ts";
-import { toJsonNumber } from "./json-fields.ts";
+import { toJsonNumber } from "../json/json-fields.ts";
 
 const SMALLEST_BUDGET = 1024;
 const BUDGET_BY_EFFORT: ReadonlyMap<string, number> = new Map([

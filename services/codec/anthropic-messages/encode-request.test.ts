@@ -9,7 +9,15 @@ import {
   ToolChoice_Mode,
 } from "#gen/penstock/chat/v1/chat_pb.ts";
 import { CodecError, type JsonObject } from "../codec.ts";
-import { audioPart, imagePart, message, reasoningPart, textPart, toolCallPart, toolResultPart } from "./chat-parts.ts";
+import {
+  audioPart,
+  imagePart,
+  message,
+  reasoningPart,
+  textPart,
+  toolCallPart,
+  toolResultPart,
+} from "../chat/chat-parts.ts";
 import { decodeRequest } from "./decode-request.ts";
 import { encodeRequest } from "./encode-request.ts";
 

@@ -3,7 +3,7 @@ import type { EncodedRequest, EncodeRequestOptions, JsonObject } from "../codec.
 import { encodeMessages, encodeSystem } from "./encode-messages.ts";
 import { type EncodedReasoning, encodeReasoning, readClaudeVersion } from "./encode-reasoning.ts";
 import { encodeAnswerSchema, encodeToolChoice, encodeTools } from "./encode-tools.ts";
-import { toJsonNumber, unsupported } from "./json-fields.ts";
+import { toJsonNumber, unsupported } from "../json/json-fields.ts";
 
 const JSON_ONLY = "Reply with one valid JSON object and nothing else: no explanation, no code fence.";
 

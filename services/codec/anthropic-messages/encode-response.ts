@@ -1,7 +1,7 @@
 import type { Candidate, ChatResponse, Part } from "#gen/penstock/chat/v1/chat_pb.ts";
 import { FinishReason } from "#gen/penstock/type/v1/usage_pb.ts";
 import { CodecError, type EncodeResponseOptions, type JsonObject } from "../codec.ts";
-import { isJsonObject, parseJson } from "./json-fields.ts";
+import { isJsonObject, parseJson } from "../json/json-fields.ts";
 import { toStopReason } from "./map-finish-reason.ts";
 import { encodeUsage } from "./map-usage.ts";
 import { markForNextPart, markForPreviousPart } from "./part-signature.ts";

@@ -1,7 +1,7 @@
 import type { FilePart, ImagePart } from "#gen/penstock/chat/v1/chat_pb.ts";
 import type { JsonObject } from "../codec.ts";
-import { toBase64 } from "./chat-parts.ts";
-import { missing, unsupported } from "./json-fields.ts";
+import { toBase64 } from "../chat/chat-parts.ts";
+import { missing, unsupported } from "../json/json-fields.ts";
 
 const IMAGE_TYPES: ReadonlySet<string> = new Set(["image/jpeg", "image/png", "image/gif", "image/webp"]);
 

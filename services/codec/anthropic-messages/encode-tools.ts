@@ -1,7 +1,7 @@
 import { type ChatRequest, type Tool, ToolChoice_Mode } from "#gen/penstock/chat/v1/chat_pb.ts";
 import type { Json, JsonObject } from "../codec.ts";
 import { encodeCacheControl } from "./encode-cache-control.ts";
-import { isJsonArray, isJsonObject, parseJson, parseJsonObject } from "./json-fields.ts";
+import { isJsonArray, isJsonObject, parseJson, parseJsonObject } from "../json/json-fields.ts";
 
 /** Writes `tools`. `drop` is told what had to be left out. */
 export function encodeTools(tools: readonly Tool[], drop: (param: string) => void): JsonObject[] {

@@ -1,7 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { type Usage, UsageSchema } from "#gen/penstock/type/v1/usage_pb.ts";
 import type { Json, JsonObject } from "../codec.ts";
-import { isJsonObject, toJsonNumber, tokenCount } from "./json-fields.ts";
+import { isJsonObject, toJsonNumber, tokenCount } from "../json/json-fields.ts";
 
 /**
  * Lays a later usage object over an earlier one. Anthropic's counts are cumulative, so a later value replaces the

@@ -2,11 +2,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { CodecError, JsonObject } from "../codec.ts";
 import { createAnthropicMessagesCodec } from "./anthropic-messages-codec.ts";
-import { collectEvents, collectResponse } from "./collect-answer.ts";
+import { collectEvents, collectResponse } from "../testing/collect-answer.ts";
 import { createSseDecoder } from "../sse/sse-decoder.ts";
-import { isJsonObject } from "./json-fields.ts";
+import { isJsonObject } from "../json/json-fields.ts";
 import { decodeUsage } from "./map-usage.ts";
-import { type Exchange, readExchanges, readParallel } from "./read-recordings.ts";
+import { type Exchange, readExchanges, readParallel } from "../testing/read-recordings.ts";
 
 const codec = createAnthropicMessagesCodec();
 const responseOptions = { fallbackId: "msg_fallback", fallbackCreated: 1, includeUsage: true };

@@ -9,8 +9,8 @@ import {
   textDelta,
   toolCallDelta,
   toolCallStart,
-} from "./chat-events.ts";
-import { isJsonObject, parseJson, stringOrEmpty } from "./json-fields.ts";
+} from "../chat/chat-events.ts";
+import { isJsonObject, parseJson, stringOrEmpty } from "../json/json-fields.ts";
 import { mapStopReason } from "./map-finish-reason.ts";
 import { decodeUsage, mergeUsage } from "./map-usage.ts";
 

@@ -1,6 +1,6 @@
 import { FinishReason } from "#gen/penstock/type/v1/usage_pb.ts";
 import type { JsonObject } from "../codec.ts";
-import type { CollectedAnswer } from "./collect-answer.ts";
+import type { CollectedAnswer } from "../testing/collect-answer.ts";
 
 /** A stream for tests, and what it says. */
 export interface StreamFixture {

@@ -1,10 +1,10 @@
 import { FinishReason, type Usage } from "#gen/penstock/type/v1/usage_pb.ts";
 import { CodecError, type JsonObject, ProviderStreamError, type StreamObserver } from "../codec.ts";
 import { createSseBorderCutter } from "../sse/sse-border-cutter.ts";
-import { isJsonObject, parseJson, stringOrEmpty } from "./json-fields.ts";
+import { isJsonObject, parseJson, stringOrEmpty } from "../json/json-fields.ts";
 import { mapStopReason } from "./map-finish-reason.ts";
 import { decodeUsage, mergeUsage } from "./map-usage.ts";
-import { type DataLine, nextDataLine } from "./next-data-line.ts";
+import { type DataLine, nextDataLine } from "../sse/next-data-line.ts";
 
 // One pass of one pattern over Latin-1 text is several times cheaper than a search of the bytes for each marker. The
 // quotes are part of the markers: in a text they would be escaped, so most texts cannot match.

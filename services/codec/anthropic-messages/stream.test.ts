@@ -4,8 +4,8 @@ import fc from "fast-check";
 import { FinishReason } from "#gen/penstock/type/v1/usage_pb.ts";
 import { CodecError, ProviderStreamError } from "../codec.ts";
 import { createAnthropicMessagesCodec } from "./anthropic-messages-codec.ts";
-import { finishEvent, startEvent, textDelta, toolCallDelta, toolCallStart, endEvent } from "./chat-events.ts";
-import { type CollectedAnswer, collectEvents } from "./collect-answer.ts";
+import { finishEvent, startEvent, textDelta, toolCallDelta, toolCallStart, endEvent } from "../chat/chat-events.ts";
+import { type CollectedAnswer, collectEvents } from "../testing/collect-answer.ts";
 import { sse, streamFixtures } from "./stream-fixtures.ts";
 
 const codec = createAnthropicMessagesCodec();

@@ -9,7 +9,7 @@ import {
   textPart,
   toolCallPart,
   toolResultPart,
-} from "../anthropic-messages/chat-parts.ts";
+} from "../chat/chat-parts.ts";
 import {
   invalidValue,
   missing,
@@ -20,7 +20,7 @@ import {
   requireObject,
   requireString,
   unsupported,
-} from "../anthropic-messages/json-fields.ts";
+} from "../json/json-fields.ts";
 import type { Json, JsonObject } from "../codec.ts";
 import { camelKeys, listOf } from "./google-json.ts";
 import { placeToolCallId } from "./tool-call-id.ts";

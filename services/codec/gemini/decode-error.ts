@@ -1,5 +1,5 @@
-import { findError, readLooseMessage } from "../anthropic-messages/decode-error.ts";
-import { isJsonArray, isJsonObject, stringOrEmpty } from "../anthropic-messages/json-fields.ts";
+import { findError, readLooseMessage } from "../json/find-error.ts";
+import { isJsonArray, isJsonObject, stringOrEmpty } from "../json/json-fields.ts";
 import type { DecodedError, Json, JsonObject } from "../codec.ts";
 
 const LONGEST_MESSAGE = 2000;

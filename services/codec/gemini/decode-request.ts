@@ -18,7 +18,7 @@ import {
   readStrings,
   requireObject,
   unsupported,
-} from "../anthropic-messages/json-fields.ts";
+} from "../json/json-fields.ts";
 import { CodecError, type JsonObject } from "../codec.ts";
 import { camelKeys } from "./google-json.ts";
 import { decodeContents, decodeSystemInstruction } from "./decode-contents.ts";

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import { EmbedRequestSchema } from "#gen/penstock/chat/v1/embed_pb.ts";
 import { FinishReason } from "#gen/penstock/type/v1/usage_pb.ts";
-import { collectResponse } from "../anthropic-messages/collect-answer.ts";
+import { collectResponse } from "../testing/collect-answer.ts";
 import { CodecError, type Json, ProviderStreamError } from "../codec.ts";
 import { createGeminiCodec, createGeminiEmbedCodec } from "./gemini-codec.ts";
 import { mapFinishReason, toFinishReason } from "./map-finish-reason.ts";

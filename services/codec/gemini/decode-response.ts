@@ -9,8 +9,8 @@ import {
   Role,
 } from "#gen/penstock/chat/v1/chat_pb.ts";
 import { FinishReason } from "#gen/penstock/type/v1/usage_pb.ts";
-import { message, reasoningPart, textPart, toolCallPart } from "../anthropic-messages/chat-parts.ts";
-import { isJsonArray, isJsonObject, stringOrEmpty } from "../anthropic-messages/json-fields.ts";
+import { message, reasoningPart, textPart, toolCallPart } from "../chat/chat-parts.ts";
+import { isJsonArray, isJsonObject, stringOrEmpty } from "../json/json-fields.ts";
 import { CodecError, type Json, type JsonObject, ProviderStreamError, type ResponseFacts } from "../codec.ts";
 import { decodeInlineData } from "./decode-contents.ts";
 import { mapFinishReason } from "./map-finish-reason.ts";

@@ -14,7 +14,7 @@ import {
   requireName,
   requireObject,
   unsupported,
-} from "../anthropic-messages/json-fields.ts";
+} from "../json/json-fields.ts";
 import type { Json, JsonObject } from "../codec.ts";
 import { camelKeys, listOf } from "./google-json.ts";
 import { toJsonSchema } from "./openapi-schema.ts";

@@ -16,7 +16,7 @@ import {
   requireString,
   tokenCount,
   toJsonNumber,
-} from "../anthropic-messages/json-fields.ts";
+} from "../json/json-fields.ts";
 import { CodecError, type EncodedRequest, type Json, type JsonObject, ProviderStreamError } from "../codec.ts";
 import { camelKeys, listOf } from "./google-json.ts";
 import { decodeUsage } from "./map-usage.ts";

@@ -1,6 +1,6 @@
 import { type Message, type Part, Role, type ToolCall, type ToolResult } from "#gen/penstock/chat/v1/chat_pb.ts";
-import { toBase64 } from "../anthropic-messages/chat-parts.ts";
-import { isJsonObject, missing, parseJsonObject } from "../anthropic-messages/json-fields.ts";
+import { toBase64 } from "../chat/chat-parts.ts";
+import { isJsonObject, missing, parseJsonObject } from "../json/json-fields.ts";
 import type { Json, JsonObject } from "../codec.ts";
 import { guessMediaType } from "./guess-media-type.ts";
 import { isMadeToolCallId } from "./tool-call-id.ts";

@@ -19,7 +19,7 @@ import {
   textPart,
   toolCallPart,
   toolResultPart,
-} from "../anthropic-messages/chat-parts.ts";
+} from "../chat/chat-parts.ts";
 import { CodecError, type JsonObject } from "../codec.ts";
 import { decodeRequest } from "./decode-request.ts";
 import { SKIP_SIGNATURE } from "./encode-contents.ts";

@@ -1,5 +1,5 @@
 import { type ChatRequest, ResponseFormat_Kind, type Tool, ToolChoice_Mode } from "#gen/penstock/chat/v1/chat_pb.ts";
-import { parseJson, parseJsonObject, toJsonNumber } from "../anthropic-messages/json-fields.ts";
+import { parseJson, parseJsonObject, toJsonNumber } from "../json/json-fields.ts";
 import type { EncodedRequest, EncodeRequestOptions, JsonObject } from "../codec.ts";
 import { encodeContents, encodeSystemInstruction } from "./encode-contents.ts";
 import { encodeThinking, isSignatureRequired } from "./encode-thinking.ts";

@@ -1,5 +1,5 @@
 import type { Reasoning } from "#gen/penstock/chat/v1/chat_pb.ts";
-import { toJsonNumber } from "../anthropic-messages/json-fields.ts";
+import { toJsonNumber } from "../json/json-fields.ts";
 import type { JsonObject } from "../codec.ts";
 
 /** The budgets that Google's own OpenAI-compatible endpoint gives the efforts. */

@@ -1,4 +1,4 @@
-import { isJsonArray, isJsonObject, wrongType } from "../anthropic-messages/json-fields.ts";
+import { isJsonArray, isJsonObject, wrongType } from "../json/json-fields.ts";
 import type { Json, JsonObject } from "../codec.ts";
 
 /**

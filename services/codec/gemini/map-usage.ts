@@ -1,6 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { type Usage, UsageSchema } from "#gen/penstock/type/v1/usage_pb.ts";
-import { isJsonArray, isJsonObject, toJsonNumber, tokenCount } from "../anthropic-messages/json-fields.ts";
+import { isJsonArray, isJsonObject, toJsonNumber, tokenCount } from "../json/json-fields.ts";
 import type { Json, JsonObject } from "../codec.ts";
 
 /**

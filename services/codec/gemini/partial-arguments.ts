@@ -1,4 +1,4 @@
-import { isJsonArray, isJsonObject, stringOrEmpty } from "../anthropic-messages/json-fields.ts";
+import { isJsonArray, isJsonObject, stringOrEmpty } from "../json/json-fields.ts";
 import { CodecError, type Json, type JsonObject } from "../codec.ts";
 
 const MOST_ELEMENTS = 10_000;

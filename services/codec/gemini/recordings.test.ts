@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { collectEvents, collectResponse } from "../anthropic-messages/collect-answer.ts";
-import { isJsonObject } from "../anthropic-messages/json-fields.ts";
-import { type Exchange, readExchanges, readParallel } from "../anthropic-messages/read-recordings.ts";
+import { collectEvents, collectResponse } from "../testing/collect-answer.ts";
+import { isJsonObject } from "../json/json-fields.ts";
+import { type Exchange, readExchanges, readParallel } from "../testing/read-recordings.ts";
 import type { CodecError } from "../codec.ts";
 import { createGeminiCodec, createGeminiEmbedCodec } from "./gemini-codec.ts";
 import { decodeUsage } from "./map-usage.ts";

@@ -8,8 +8,8 @@ import {
   textDelta,
   toolCallDelta,
   toolCallStart,
-} from "../anthropic-messages/chat-events.ts";
-import { isJsonObject, parseJson, stringOrEmpty, unsupported } from "../anthropic-messages/json-fields.ts";
+} from "../chat/chat-events.ts";
+import { isJsonObject, parseJson, stringOrEmpty, unsupported } from "../json/json-fields.ts";
 import { CodecError, type Json, type JsonObject, type StreamDecoder } from "../codec.ts";
 import { createSseDecoder, type SseEvent } from "../sse/sse-decoder.ts";
 import {

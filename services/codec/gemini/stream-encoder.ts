@@ -1,6 +1,6 @@
 import type { ChatEvent, FinishEvent, StartEvent } from "#gen/penstock/chat/v1/chat_pb.ts";
 import type { FinishReason, Usage } from "#gen/penstock/type/v1/usage_pb.ts";
-import { isJsonObject, parseJson } from "../anthropic-messages/json-fields.ts";
+import { isJsonObject, parseJson } from "../json/json-fields.ts";
 import { CodecError, type EncodeResponseOptions, type JsonObject, type StreamEncoder } from "../codec.ts";
 import { encodeCallPart, encodeCreateTime } from "./encode-response.ts";
 import { toFinishReason } from "./map-finish-reason.ts";

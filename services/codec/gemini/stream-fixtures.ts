@@ -1,5 +1,5 @@
 import { FinishReason } from "#gen/penstock/type/v1/usage_pb.ts";
-import type { CollectedAnswer } from "../anthropic-messages/collect-answer.ts";
+import type { CollectedAnswer } from "../testing/collect-answer.ts";
 import type { Json, JsonObject } from "../codec.ts";
 
 /** A stream for tests, and what it says. */

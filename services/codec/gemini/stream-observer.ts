@@ -1,6 +1,6 @@
 import { FinishReason, type Usage } from "#gen/penstock/type/v1/usage_pb.ts";
-import { isJsonObject, parseJson, stringOrEmpty } from "../anthropic-messages/json-fields.ts";
-import { type DataLine, nextDataLine } from "../anthropic-messages/next-data-line.ts";
+import { isJsonObject, parseJson, stringOrEmpty } from "../json/json-fields.ts";
+import { type DataLine, nextDataLine } from "../sse/next-data-line.ts";
 import { CodecError, type JsonObject, type StreamObserver } from "../codec.ts";
 import { createSseBorderCutter } from "../sse/sse-border-cutter.ts";
 import { checkError, readBlockReason, readCandidates, readParts } from "./decode-response.ts";

@@ -2,15 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { FinishReason } from "#gen/penstock/type/v1/usage_pb.ts";
-import {
-  endEvent,
-  finishEvent,
-  startEvent,
-  textDelta,
-  toolCallDelta,
-  toolCallStart,
-} from "../anthropic-messages/chat-events.ts";
-import { type CollectedAnswer, collectEvents } from "../anthropic-messages/collect-answer.ts";
+import { endEvent, finishEvent, startEvent, textDelta, toolCallDelta, toolCallStart } from "../chat/chat-events.ts";
+import { type CollectedAnswer, collectEvents } from "../testing/collect-answer.ts";
 import { CodecError, ProviderStreamError } from "../codec.ts";
 import { createGeminiCodec } from "./gemini-codec.ts";
 import { sse, streamFixtures } from "./stream-fixtures.ts";

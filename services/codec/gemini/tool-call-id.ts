@@ -1,4 +1,4 @@
-import { isJsonObject, stringOrEmpty } from "../anthropic-messages/json-fields.ts";
+import { isJsonObject, stringOrEmpty } from "../json/json-fields.ts";
 import type { JsonObject } from "../codec.ts";
 
 const MADE_ID = /^gcall_[a-zA-Z0-9_-]+$/;

@@ -1,7 +1,8 @@
 import type { CacheControl, Part } from "#gen/penstock/chat/v1/chat_pb.ts";
-import { audioPart, filePart, imagePart, textPart, withCacheControl } from "../anthropic-messages/chat-parts.ts";
+import { audioPart, filePart, imagePart, textPart, withCacheControl } from "../chat/chat-parts.ts";
 import type { Json, JsonObject } from "../codec.ts";
-import { asObject, asString, isJsonArray } from "./json-values.ts";
+import { isJsonArray } from "../json/json-fields.ts";
+import { asObject, asString } from "../json/json-values.ts";
 import { brokenRule, invalidType, invalidValue, missingParameter } from "./request-errors.ts";
 import { refusalPart } from "./refusal-part.ts";
 

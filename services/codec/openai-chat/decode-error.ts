@@ -1,5 +1,6 @@
 import type { DecodedError, Json, JsonObject } from "../codec.ts";
-import { asObject, isJsonArray } from "./json-values.ts";
+import { isJsonArray } from "../json/json-fields.ts";
+import { asObject } from "../json/json-values.ts";
 
 const NOTHING: DecodedError = { message: "", type: "", code: "", param: "", retryDelayMs: undefined };
 

@@ -1,9 +1,9 @@
 import { create } from "@bufbuild/protobuf";
 import { type Message, MessageSchema, type Part, Role } from "#gen/penstock/chat/v1/chat_pb.ts";
-import { reasoningPart, toolCallPart, toolResultPart, withCacheControl } from "../anthropic-messages/chat-parts.ts";
+import { reasoningPart, toolCallPart, toolResultPart, withCacheControl } from "../chat/chat-parts.ts";
 import type { Json, JsonObject } from "../codec.ts";
 import { decodeCacheControl, decodeContent } from "./decode-content.ts";
-import { asArray, asObject, asString } from "./json-values.ts";
+import { asArray, asObject, asString } from "../json/json-values.ts";
 import { readThoughts } from "./reasoning-details.ts";
 import { refusalPart } from "./refusal-part.ts";
 import { unsupportedParameter } from "./request-errors.ts";

@@ -12,7 +12,7 @@ import {
 import type { Json, JsonObject } from "../codec.ts";
 import { decodeCacheControl } from "./decode-content.ts";
 import { decodeMessages } from "./decode-messages.ts";
-import { asArray, asBoolean, asNumber, asObject, asString } from "./json-values.ts";
+import { asArray, asBoolean, asNumber, asObject, asString } from "../json/json-values.ts";
 import { unsupportedParameter } from "./request-errors.ts";
 import { validateOpenAiChatRequest } from "./validate-request.ts";
 

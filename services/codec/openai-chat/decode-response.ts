@@ -9,10 +9,11 @@ import {
   Role,
 } from "#gen/penstock/chat/v1/chat_pb.ts";
 import { FinishReason } from "#gen/penstock/type/v1/usage_pb.ts";
-import { imagePart, reasoningPart, textPart, toolCallPart } from "../anthropic-messages/chat-parts.ts";
+import { imagePart, reasoningPart, textPart, toolCallPart } from "../chat/chat-parts.ts";
 import { CodecError, type Json, type JsonObject, ProviderStreamError, type ResponseFacts } from "../codec.ts";
 import { decodeDataUrl } from "./decode-content.ts";
-import { asArray, asNumber, asObject, asString, isJsonArray } from "./json-values.ts";
+import { isJsonArray } from "../json/json-fields.ts";
+import { asArray, asNumber, asObject, asString } from "../json/json-values.ts";
 import { makeCallId } from "./make-call-id.ts";
 import { mapFinishReason } from "./map-finish-reason.ts";
 import { mapUsage } from "./map-usage.ts";

@@ -1,5 +1,5 @@
 import type { AudioPart, CacheControl, FilePart, ImagePart, Part } from "#gen/penstock/chat/v1/chat_pb.ts";
-import { toBase64 } from "../anthropic-messages/chat-parts.ts";
+import { toBase64 } from "../chat/chat-parts.ts";
 import { CodecError, type Json, type JsonObject } from "../codec.ts";
 import type { OpenAiChatOptions } from "./codec-options.ts";
 

@@ -11,7 +11,7 @@ import { CodecError, type EncodedRequest, type EncodeRequestOptions, type Json, 
 import type { OpenAiChatOptions } from "./codec-options.ts";
 import { encodeCacheControl } from "./encode-content.ts";
 import { encodeMessages } from "./encode-messages.ts";
-import { parseJsonObject, setDefined } from "./json-values.ts";
+import { parseJsonObject, setDefined } from "../json/json-values.ts";
 
 const MAX_STOPS = 4;
 

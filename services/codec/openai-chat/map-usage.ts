@@ -1,6 +1,6 @@
 import type { Usage } from "#gen/penstock/type/v1/usage_pb.ts";
 import type { Json, JsonObject } from "../codec.ts";
-import { asObject } from "./json-values.ts";
+import { asObject } from "../json/json-values.ts";
 
 /**
  * Reads a native usage object into classes that do not overlap. Counts that are negative, not finite or not numbers

@@ -16,7 +16,8 @@ import {
   ProviderStreamError,
 } from "../codec.ts";
 import { readEmbeddedError } from "./decode-response.ts";
-import { asNumber, asObject, asString, isJsonArray, setDefined } from "./json-values.ts";
+import { isJsonArray } from "../json/json-fields.ts";
+import { asNumber, asObject, asString, setDefined } from "../json/json-values.ts";
 import { mapUsage } from "./map-usage.ts";
 import {
   arrayTooLong,

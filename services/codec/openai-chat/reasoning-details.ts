@@ -1,6 +1,6 @@
 import type { ReasoningPart } from "#gen/penstock/chat/v1/chat_pb.ts";
 import type { Json, JsonObject } from "../codec.ts";
-import { asArray, asObject, asString } from "./json-values.ts";
+import { asArray, asObject, asString } from "../json/json-values.ts";
 
 /** A thought as the extensions of OpenAI's dialect carry it. */
 export interface Thought {

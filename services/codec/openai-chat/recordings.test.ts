@@ -6,7 +6,7 @@ import { FinishReason, type Usage } from "#gen/penstock/type/v1/usage_pb.ts";
 import { type JsonObject, ProviderStreamError } from "../codec.ts";
 import { decodeError } from "./decode-error.ts";
 import { decodeRequest } from "./decode-request.ts";
-import { asArray, asNumber, asObject, asString } from "./json-values.ts";
+import { asArray, asNumber, asObject, asString } from "../json/json-values.ts";
 import { createOpenAiChatCodec } from "./openai-chat-codec.ts";
 
 interface Recording {

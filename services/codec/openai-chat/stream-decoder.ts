@@ -8,7 +8,7 @@ import {
   textDelta,
   toolCallDelta,
   toolCallStart,
-} from "../anthropic-messages/chat-events.ts";
+} from "../chat/chat-events.ts";
 import { CodecError, type Json, type JsonObject, ProviderStreamError, type StreamDecoder } from "../codec.ts";
 import { createSseDecoder, type SseEvent } from "../sse/sse-decoder.ts";
 import {
@@ -18,7 +18,8 @@ import {
   readEmbeddedError,
   readUsage,
 } from "./decode-response.ts";
-import { asArray, asNumber, asObject, asString, isJsonObject } from "./json-values.ts";
+import { isJsonObject } from "../json/json-fields.ts";
+import { asArray, asNumber, asObject, asString } from "../json/json-values.ts";
 import { makeCallId } from "./make-call-id.ts";
 import { mapFinishReason } from "./map-finish-reason.ts";
 import { readDetailedThoughts, readReasoningText } from "./reasoning-details.ts";
@@ -40,9 +41,10 @@ export function createStreamDecoder(): StreamDecoder {
 
 /** Parses the data of one event. Throws ProviderStreamError for an error, CodecError for what is not a chunk. */
 export function parseChunk(event: SseEvent): JsonObject {
-  let value: unknown;
+  let value: Json;
   try {
-    value = JSON.parse(event.data);
+    // JSON.parse makes nothing but JSON values.
+    value = JSON.parse(event.data) as Json;
   } catch (cause) {
     if (event.event === "error") {
       throw new ProviderStreamError(event.data);
@@ -50,8 +52,7 @@ export function parseChunk(event: SseEvent): JsonObject {
     throw new CodecError("the stream holds an event that is not JSON", { code: "invalid_json", cause });
   }
   if (event.event === "error") {
-    // JSON.parse makes nothing but JSON values.
-    throw new ProviderStreamError(value as Json);
+    throw new ProviderStreamError(value);
   }
   if (!isJsonObject(value)) {
     throw new CodecError("the stream holds an event that is not an object", { code: "invalid_type" });

@@ -4,7 +4,8 @@ import { createSseBorderCutter } from "../sse/sse-border-cutter.ts";
 import { createSseDecoder } from "../sse/sse-decoder.ts";
 import { splitSseEvents } from "../sse/split-sse-events.ts";
 import { readUsage } from "./decode-response.ts";
-import { asArray, asObject, isJsonArray, isJsonObject } from "./json-values.ts";
+import { isJsonArray, isJsonObject } from "../json/json-fields.ts";
+import { asArray, asObject } from "../json/json-values.ts";
 import { mapFinishReason } from "./map-finish-reason.ts";
 import { parseChunk } from "./stream-decoder.ts";
 

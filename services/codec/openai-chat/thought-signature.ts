@@ -1,5 +1,5 @@
 import type { JsonObject } from "../codec.ts";
-import { asObject, asString } from "./json-values.ts";
+import { asObject, asString } from "../json/json-values.ts";
 
 /** Reads the signature that Gemini's compatible endpoint puts beside a tool call or a text; empty when there is none. */
 export function readThoughtSignature(holder: JsonObject): string {

@@ -1,5 +1,5 @@
 import type { Json, JsonObject } from "../codec.ts";
-import { isJsonArray, isJsonObject } from "./json-values.ts";
+import { isJsonArray, isJsonObject } from "../json/json-fields.ts";
 import { arrayTooLong, brokenRule, emptyArray, invalidType, invalidValue, missingParameter } from "./request-errors.ts";
 
 const MAX_MESSAGES = 100_000;

@@ -1,14 +1,5 @@
 import type { Json, JsonObject } from "../codec.ts";
-
-/** Says whether a value is a JSON object, and not an array or null. */
-export function isJsonObject(value: unknown): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-/** Says whether a value is a JSON array. Narrower than `Array.isArray`, which gives `any[]` for readonly arrays. */
-export function isJsonArray(value: Json | undefined): value is readonly Json[] {
-  return Array.isArray(value);
-}
+import { isJsonArray, isJsonObject } from "./json-fields.ts";
 
 /** The value when it is an object, else undefined. */
 export function asObject(value: Json | undefined): JsonObject | undefined {
@@ -45,7 +36,8 @@ export function setDefined(target: Record<string, Json>, key: string, value: Jso
 /** The JSON object that a text holds; undefined when the text holds anything else. */
 export function parseJsonObject(text: string): JsonObject | undefined {
   try {
-    const value: unknown = JSON.parse(text);
+    // Whatever JSON.parse makes is a Json.
+    const value = JSON.parse(text) as Json;
     return isJsonObject(value) ? value : undefined;
   } catch {
     // Callers decide what text that is not JSON means; undefined says it.
