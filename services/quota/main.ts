@@ -1,0 +1,4 @@
+import { runCommand } from "../cli/run-command.ts";
+
+/** Runs this service alone; takes the options of `penstock start`. */
+process.exit(await runCommand([...process.argv.slice(0, 2), "start", "quota", ...process.argv.slice(2)]));
