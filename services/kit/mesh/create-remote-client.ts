@@ -1,6 +1,16 @@
 import type { DescService } from "@bufbuild/protobuf";
-import { type CallOptions, type Client, createClient, type Interceptor, type Transport } from "@connectrpc/connect";
+import {
+  type CallOptions,
+  type Client,
+  Code,
+  ConnectError,
+  createClient,
+  type Interceptor,
+  type Transport,
+} from "@connectrpc/connect";
 import { createConnectTransport, Http2SessionManager } from "@connectrpc/connect-node";
+import { ErrorDetailSchema, ErrorReason } from "#gen/penstock/type/v1/error_pb.ts";
+import { gatewayError } from "#kit/errors/gateway-error.ts";
 
 /** The largest message that one service takes from another: a request body of 32 MiB with what surrounds it. */
 export const maxMessageBytes = 40 * 1024 * 1024;
@@ -49,7 +59,9 @@ export function createRemoteClient<S extends DescService>(service: S, transport:
       // createClient made this method as a unary call, because the descriptor says that it is one.
       const call = client[method.localName] as UnaryCall;
       client[method.localName] = (request: unknown, options?: CallOptions) =>
-        call(request, { timeoutMs: defaultTimeoutMs, ...options });
+        call(request, { timeoutMs: defaultTimeoutMs, ...options }).catch((error: unknown) => {
+          throw failureOf(error, options?.signal);
+        });
     } else if (method.methodKind === "server_streaming") {
       // createClient made this method as a server stream, because the descriptor says that it is one.
       const call = client[method.localName] as StreamCall;
@@ -91,7 +103,7 @@ function leavableStream(call: StreamCall, request: unknown, options: CallOptions
             if (left) {
               return { done: true, value: undefined };
             }
-            throw error;
+            throw failureOf(error, outer);
           }
         },
         return(): Promise<IteratorResult<unknown>> {
@@ -104,3 +116,21 @@ function leavableStream(call: StreamCall, request: unknown, options: CallOptions
     },
   };
 }
+
+/**
+ * What a call failed with. A peer that died in the middle of a call looks like a caller who left, and one that cannot be
+ * reached names its address: both are one and the same to the caller, who did not leave.
+ */
+function failureOf(error: unknown, signal: AbortSignal | undefined): unknown {
+  const failure = ConnectError.from(error);
+  const isOfPeer = failure.findDetails(ErrorDetailSchema).length > 0;
+  if (isOfPeer || signal?.aborted === true || !brokenConnection.has(failure.code)) {
+    return error;
+  }
+  return gatewayError(ErrorReason.SERVICE_UNAVAILABLE, "A service of the gateway cannot be reached.", {
+    retryDelayMs: 1_000,
+    cause: error,
+  });
+}
+
+const brokenConnection: ReadonlySet<Code> = new Set([Code.Canceled, Code.Aborted, Code.Unavailable]);
