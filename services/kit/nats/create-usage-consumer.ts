@@ -35,8 +35,6 @@ export interface UsageConsumerOptions {
   readonly maxDelayMs?: number;
   /** When an event that was neither confirmed nor poison comes again, in ms. 1000 unless given. */
   readonly retryDelayMs?: number;
-  /** How often the server shows that it is there, in ms; the consumer is set up again when it misses two. 5000 unless given. */
-  readonly heartbeatMs?: number;
   readonly onState?: (state: NatsLinkState) => void;
   /** Gets what went wrong; the consumer goes on by itself. */
   readonly onError?: (error: unknown) => void;
@@ -46,11 +44,13 @@ export interface UsageConsumerOptions {
 export interface UsageConsumer {
   /** Whether events are being asked for now. */
   readonly running: boolean;
-  /** Finishes the batch in hand and leaves the rest to others. */
+  /** Finishes the batch in hand and leaves the rest to others. Takes about a second. */
   stop(): Promise<void>;
 }
 
 const ackWaitMs = 30_000;
+const fetchMs = 1_000;
+const graceMs = 2_000;
 const retryMs = 500;
 
 /** Starts a consumer. It makes the stream and its place there if they are missing, whenever they are. */
@@ -65,8 +65,7 @@ class DurableConsumer implements UsageConsumer {
   readonly #link: NatsLink;
   readonly #stop = new AbortController();
   readonly #finished: Promise<void>;
-  #messages: ConsumerMessages | undefined;
-  #busy = false;
+  #running = false;
 
   constructor(options: UsageConsumerOptions) {
     this.#options = options;
@@ -77,15 +76,11 @@ class DurableConsumer implements UsageConsumer {
   }
 
   get running(): boolean {
-    return this.#messages !== undefined;
+    return this.#running;
   }
 
   async stop(): Promise<void> {
     this.#stop.abort();
-    if (!this.#busy) {
-      // With a batch in hand the loop ends by itself; what the server has sent meanwhile then is given back.
-      this.#messages?.stop();
-    }
     await this.#finished;
     await this.#link.close();
   }
@@ -130,61 +125,46 @@ class DurableConsumer implements UsageConsumer {
     });
     const size = this.#options.maxBatch ?? 500;
     const consumer = await jetstream(connection).consumers.get(this.#stream, this.#durable);
-    const messages = await consumer.consume({
-      max_messages: size,
-      expires: 30_000,
-      idle_heartbeat: this.#options.heartbeatMs ?? 5_000,
-    });
-    this.#messages = messages;
-    if (this.#stop.signal.aborted) {
-      messages.stop();
-    }
-    const left: JsMsg[] = [];
-    const source = messages[Symbol.asyncIterator]();
-    const watching = this.#watch(messages);
+    this.#running = true;
     try {
-      const batches = readBatches(source, {
-        size,
-        delayMs: this.#options.maxDelayMs ?? 50,
-        leave: (message) => left.push(message),
-      });
-      for await (const batch of batches) {
-        this.#busy = true;
-        await this.#take(connection, batch);
-        this.#busy = false;
-        if (this.#stop.signal.aborted) {
-          break;
-        }
+      // Many short fetches rather than one endless subscription: that one keeps receiving while the ledger is slow, and
+      // when it ends what is on its way is nobody's until the server's patience is over.
+      while (!this.#stop.signal.aborted) {
+        await this.#drainFetch(connection, await consumer.fetch({ max_messages: size, expires: fetchMs }));
       }
     } finally {
-      this.#messages = undefined;
-      messages.stop();
-      // What was fetched and not begun goes to another consumer at once, rather than after its time has run out.
-      for (let result = await source.next(); result.done !== true; result = await source.next()) {
-        left.push(result.value);
-      }
-      left.forEach((message) => message.nak());
-      await watching;
+      this.#running = false;
     }
   }
 
-  /** Ends the reading when the server no longer answers for the consumer, so that it is set up again. */
-  async #watch(messages: ConsumerMessages): Promise<void> {
-    for await (const status of messages.status()) {
-      switch (status.type) {
-        case "consumer_not_found":
-        case "consumer_deleted":
-        case "stream_not_found":
-        case "no_responders":
-          messages.stop(new Error(`the consumer has to be set up again: ${status.type}`));
-          break;
-        case "heartbeats_missed":
-          if (status.count >= 2) {
-            messages.stop(new Error("the server no longer sends heartbeats"));
-          }
-          break;
-        default:
+  /** Takes all that one fetch brings. Once told to stop, gives back what was not begun. */
+  async #drainFetch(connection: NatsConnection, messages: ConsumerMessages): Promise<void> {
+    let watchdog: NodeJS.Timeout | undefined;
+    const awaitServer = (): void => {
+      // The library waits for good when the connection breaks during a fetch.
+      watchdog = setTimeout(() => messages.stop(new Error("the server does not answer")), fetchMs + graceMs);
+    };
+    const giveBack = (message: JsMsg): void => message.nak(fetchMs);
+    const source = messages[Symbol.asyncIterator]();
+    const batches = readBatches(source, {
+      size: this.#options.maxBatch ?? 500,
+      delayMs: this.#options.maxDelayMs ?? 50,
+      leave: giveBack,
+    });
+    try {
+      awaitServer();
+      for await (const batch of batches) {
+        clearTimeout(watchdog);
+        if (this.#stop.signal.aborted) {
+          batch.forEach(giveBack);
+        } else {
+          await this.#take(connection, batch);
+        }
+        awaitServer();
       }
+    } finally {
+      clearTimeout(watchdog);
+      messages.stop();
     }
   }
 

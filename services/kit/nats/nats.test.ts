@@ -82,7 +82,6 @@ describe("usage events over NATS", { timeout: 120_000 }, () => {
       url: nats.url,
       name: "test consumer",
       retryDelayMs: 20,
-      heartbeatMs: 500,
       onError: (error) => errors.push(error),
       async handle(batch) {
         batches.push(batch.map(({ id }) => id));
@@ -201,7 +200,7 @@ describe("usage events over NATS", { timeout: 120_000 }, () => {
       });
       await publisher.publish(events(20));
       await eventually(async () => failures < 0 && (await pending()) === 0);
-      assert.equal(errors.length, 2);
+      assert.equal(errors.filter((error) => String(error).includes("the database is down")).length, 2);
       assert.ok(batches.flat().length >= 40);
     });
 
