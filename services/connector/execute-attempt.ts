@@ -296,7 +296,14 @@ class Attempt implements UpstreamHandler {
 
   #decode(body: Json | undefined): DecodedError {
     const decoded = this.#provider.kind.chat.decodeError(body);
-    return { ...decoded, message: maskSecrets(decoded.message, this.#provider.secrets) };
+    const mask = (text: string): string => maskSecrets(text, this.#provider.secrets);
+    return {
+      ...decoded,
+      message: mask(decoded.message),
+      type: mask(decoded.type),
+      code: mask(decoded.code),
+      param: mask(decoded.param),
+    };
   }
 
   #keepErrorBody(chunk: Uint8Array): void {

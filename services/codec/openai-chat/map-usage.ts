@@ -4,11 +4,15 @@ import { asObject } from "../json/json-values.ts";
 
 /**
  * Reads a native usage object into classes that do not overlap. Counts that are negative, not finite or not numbers
- * become 0, fractions are cut off, and parts never exceed their whole. Undefined when there is no usage in it.
+ * become 0, fractions are cut off, and parts never exceed their whole. Undefined when there is no usage in it, or when
+ * the prompt or the completion is counted with what is no count: 0 would make the request free.
  */
 export function mapUsage(native: Json | undefined): Usage | undefined {
   const usage = asObject(native);
   if (usage === undefined || (usage["prompt_tokens"] === undefined && usage["completion_tokens"] === undefined)) {
+    return undefined;
+  }
+  if (isNoCount(usage["prompt_tokens"]) || isNoCount(usage["completion_tokens"])) {
     return undefined;
   }
   const prompt = count(usage["prompt_tokens"]);
@@ -67,6 +71,8 @@ export function writeUsage(usage: Usage): JsonObject {
 const CACHE_READ_FIELDS = ["cached_tokens", "prompt_cache_hit_tokens", "num_cached_tokens"];
 const CACHE_WRITE_FIELDS = ["cache_write_tokens", "cache_creation_tokens", "cache_creation_input_tokens"];
 
+const COUNT_TEXT = /^\d{1,15}$/;
+
 function firstCount(usage: JsonObject, details: JsonObject, fields: readonly string[]): Json | undefined {
   for (const holder of [details, usage]) {
     for (const field of fields) {
@@ -78,8 +84,15 @@ function firstCount(usage: JsonObject, details: JsonObject, fields: readonly str
   return undefined;
 }
 
+function isNoCount(value: Json | undefined): boolean {
+  if (value === undefined || value === null) {
+    return false;
+  }
+  return typeof value === "string" ? !COUNT_TEXT.test(value) : typeof value !== "number" || !(value >= 0);
+}
+
 function count(value: Json | undefined): number {
-  const number = typeof value === "string" && /^\d{1,15}$/.test(value) ? Number(value) : value;
+  const number = typeof value === "string" && COUNT_TEXT.test(value) ? Number(value) : value;
   if (typeof number !== "number" || !Number.isFinite(number) || number <= 0) {
     return 0;
   }

@@ -1,7 +1,8 @@
 import type { StreamObserver } from "#codec/codec.ts";
 import { FinishReason, type Usage } from "#gen/penstock/type/v1/usage_pb.ts";
 import { type AnswerEnd, type AnswerReader, noBytes } from "./answer-reader.ts";
-import { estimateUsage } from "./estimate-usage.ts";
+import { credibleUsage, estimateUsage } from "./estimate-usage.ts";
+import { wellFormedUtf8 } from "./well-formed-utf8.ts";
 
 /** What forwarding a stream needs to know. */
 export interface ForwardStreamOptions {
@@ -36,11 +37,12 @@ export class ForwardStream implements AnswerReader {
 
   get usageSoFar(): Usage | undefined {
     const observer = this.#observer;
-    return observer.usage ?? (observer.contentSeen ? this.#estimate() : undefined);
+    return credibleUsage(observer.usage) ?? (observer.contentSeen ? this.#estimate() : undefined);
   }
 
   push(chunk: Uint8Array): Uint8Array {
-    const forward = this.#observer.push(chunk);
+    // Cut at the borders of events, so that no character is cut.
+    const forward = wellFormedUtf8(this.#observer.push(chunk));
     if (!this.#observer.complete) {
       return forward;
     }
@@ -58,7 +60,7 @@ export class ForwardStream implements AnswerReader {
     return {
       bytes: this.#held,
       end: {
-        usage: observer.usage ?? this.#estimate(),
+        usage: credibleUsage(observer.usage) ?? this.#estimate(),
         finishReason: observer.finishReason,
         complete: finished,
       },

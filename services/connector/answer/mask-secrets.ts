@@ -7,9 +7,12 @@ const patterns: readonly RegExp[] = [
   /\b(?:\d{1,3}\.){3}\d{1,3}(?::\d+)?\b/g,
 ];
 
+/** Characters; what is cut off is masked before, so that no half of a secret stays at the end. */
+const maxLength = 4_000;
+
 /** A text without the given secrets, and without anything that looks like a credential or an address. */
 export function maskSecrets(text: string, secrets: readonly string[]): string {
-  let masked = text.slice(0, 4_000);
+  let masked = text;
   for (const secret of secrets) {
     if (secret.length >= 4) {
       masked = masked.replaceAll(secret, "[masked]");
@@ -18,5 +21,5 @@ export function maskSecrets(text: string, secrets: readonly string[]): string {
   for (const pattern of patterns) {
     masked = masked.replace(pattern, "[masked]");
   }
-  return masked;
+  return masked.slice(0, maxLength);
 }

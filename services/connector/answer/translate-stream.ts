@@ -3,7 +3,7 @@ import type { StreamDecoder, StreamEncoder } from "#codec/codec.ts";
 import type { ChatEvent } from "#gen/penstock/chat/v1/chat_pb.ts";
 import { FinishReason, type Usage } from "#gen/penstock/type/v1/usage_pb.ts";
 import { type AnswerEnd, type AnswerReader, noBytes } from "./answer-reader.ts";
-import { estimateUsage } from "./estimate-usage.ts";
+import { credibleUsage, estimateUsage } from "./estimate-usage.ts";
 
 /** What translating a stream needs to know. */
 export interface TranslateStreamOptions {
@@ -102,7 +102,7 @@ export class TranslateStream implements AnswerReader {
         break;
       case "end":
         this.#ended = true;
-        this.#usage = event.value.usage;
+        this.#usage = credibleUsage(event.value.usage);
         break;
       case "start":
       case undefined:

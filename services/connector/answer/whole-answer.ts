@@ -2,6 +2,7 @@ import { Buffer } from "node:buffer";
 import { CodecError, type JsonObject } from "#codec/codec.ts";
 import type { Usage } from "#gen/penstock/type/v1/usage_pb.ts";
 import { type AnswerEnd, type AnswerReader, noBytes } from "./answer-reader.ts";
+import { wellFormedUtf8 } from "./well-formed-utf8.ts";
 
 /** The largest answer that is taken in one piece. */
 const maxAnswerBytes = 64 * 1024 * 1024;
@@ -38,7 +39,7 @@ export class WholeAnswer implements AnswerReader {
 
   finish(): { readonly bytes: Uint8Array; readonly end: AnswerEnd } {
     const [only] = this.#chunks;
-    const raw = this.#chunks.length === 1 && only !== undefined ? only : Buffer.concat(this.#chunks);
+    const raw = wellFormedUtf8(this.#chunks.length === 1 && only !== undefined ? only : Buffer.concat(this.#chunks));
     this.#chunks = [];
     return this.#convert(parseObject(raw), raw);
   }

@@ -5,7 +5,7 @@ import type { ExecuteRequest } from "#gen/penstock/connector/v1/connector_servic
 import { Dialect, Operation } from "#gen/penstock/type/v1/dialect_pb.ts";
 import { FinishReason } from "#gen/penstock/type/v1/usage_pb.ts";
 import type { AnswerReader } from "../answer/answer-reader.ts";
-import { estimateUsage } from "../answer/estimate-usage.ts";
+import { credibleUsage, estimateUsage } from "../answer/estimate-usage.ts";
 import { ForwardStream } from "../answer/forward-stream.ts";
 import { responseToEvents } from "../answer/response-to-events.ts";
 import { TranslateStream } from "../answer/translate-stream.ts";
@@ -62,9 +62,9 @@ function forwardChat(request: ExecuteRequest, provider: Provider, call: Provider
     return {
       bytes: raw,
       end: {
-        usage: facts.usage ?? estimateUsage(inputBytes, Math.ceil(raw.length / 4)),
+        usage: credibleUsage(facts.usage) ?? estimateUsage(inputBytes, Math.ceil(raw.length / 4)),
         finishReason: facts.finishReason,
-        complete: true,
+        complete: facts.finishReason !== FinishReason.UNSPECIFIED,
       },
     };
   };
@@ -132,7 +132,7 @@ function translateChat(
             return {
               bytes: written.body,
               end: {
-                usage: response.usage ?? estimateUsage(inputBytes, Math.ceil(written.body.length / 4)),
+                usage: credibleUsage(response.usage) ?? estimateUsage(inputBytes, Math.ceil(written.body.length / 4)),
                 finishReason: response.candidates[0]?.finishReason ?? FinishReason.UNSPECIFIED,
                 complete: true,
               },
@@ -213,7 +213,7 @@ function wholeAsStream(
     return {
       bytes,
       end: {
-        usage: response.usage ?? estimateUsage(inputBytes, Math.ceil(bytes.length / 4)),
+        usage: credibleUsage(response.usage) ?? estimateUsage(inputBytes, Math.ceil(bytes.length / 4)),
         finishReason: response.candidates[0]?.finishReason ?? FinishReason.UNSPECIFIED,
         complete: true,
       },
@@ -264,7 +264,11 @@ function embedEncoding(request: ExecuteRequest): "float" | "base64" {
 }
 
 function embedEnd(usage: AnswerReader["usageSoFar"], inputBytes: number) {
-  return { usage: usage ?? estimateUsage(inputBytes, 0), finishReason: FinishReason.UNSPECIFIED, complete: true };
+  return {
+    usage: credibleUsage(usage) ?? estimateUsage(inputBytes, 0),
+    finishReason: FinishReason.UNSPECIFIED,
+    complete: true,
+  };
 }
 
 function bytesOf(encoded: EncodedRequest): Uint8Array {
