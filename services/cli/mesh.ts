@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { openPostgres } from "#kit/postgres/open-postgres.ts";
@@ -101,20 +101,39 @@ async function startNats(directory: string, children: ChildProcess[]): Promise<s
   const file = join(directory, "nats.conf");
   writeFileSync(
     file,
-    `listen: "127.0.0.1:${port}"\njetstream { store_dir: ${JSON.stringify(join(directory, "nats"))}, sync_interval: always }\n`,
+    `listen: "127.0.0.1:${port}"\njetstream { store_dir: ${JSON.stringify(join(directory, "nats"))} }\n`,
   );
   const child = spawn(binary ?? "nats-server", ["-c", file], { stdio: "ignore" });
-  const failed = new Promise<never>((_, reject) => {
+  const ended = new Promise<never>((_, reject) => {
     child.on("error", () =>
       reject(
         new Error("nats-server is missing: install the package nats-server, or set storage.bus to a nats:// address"),
       ),
     );
+    child.on("exit", (code) => reject(new Error(`nats-server ended with code ${code ?? "unknown"}; see ${file}`)));
   });
+  // Once it runs, its end is printed and not an error of the start.
+  ended.catch(() => print("nats-server", "ended"));
   children.push(child);
   print("nats-server", `pid ${child.pid ?? "unknown"} port ${port}`);
-  await Promise.race([failed, new Promise((done) => setTimeout(done, 300))]);
+  await Promise.race([ended, accepts(port)]);
   return `nats://127.0.0.1:${port}`;
+}
+
+/** Resolves once something accepts connections at a port. */
+async function accepts(port: number): Promise<void> {
+  for (;;) {
+    const connected = await new Promise<boolean>((done) => {
+      const socket = connect(port, "127.0.0.1", () => done(true));
+      socket.on("error", () => done(false));
+      socket.on("close", () => socket.destroy());
+      socket.on("connect", () => socket.end());
+    });
+    if (connected) {
+      return;
+    }
+    await new Promise((done) => setTimeout(done, 50));
+  }
 }
 
 function freePort(): Promise<number> {

@@ -13,8 +13,8 @@ const account = {
     .url({ protocol: /^https?$/ })
     .optional()
     .describe("Where the API is, when not at the provider's own address."),
-  connections: count().default(1_000).describe("The most connections to the provider at once."),
-  connect_timeout: duration().default(3_000).describe("How long a connection may take."),
+  connections: count().prefault("1000").describe("The most connections to the provider at once."),
+  connect_timeout: duration().prefault("3s").describe("How long a connection may take."),
 };
 
 /** The `providers` section: one entry for each account, by the name that targets use. */

@@ -9,11 +9,9 @@ export const serverConfig = z
       .regex(/^.+:\d{1,5}$/, "an address is written host:port")
       .default("127.0.0.1:4000")
       .describe("Where the API, the admin services, /metrics, /healthz and /readyz are."),
-    max_body: byteSize()
-      .default(32 * 1024 * 1024)
-      .describe("The largest request body, after decompression."),
-    max_in_flight: count().default(20_000).describe("The most requests at once; more are refused with 503."),
-    drain_timeout: duration().default(60_000).describe("How long running requests may take when the process stops."),
+    max_body: byteSize().prefault("32MiB").describe("The largest request body, after decompression."),
+    max_in_flight: count().prefault("20000").describe("The most requests at once; more are refused with 503."),
+    drain_timeout: duration().prefault("60s").describe("How long running requests may take when the process stops."),
   })
   .prefault({});
 
@@ -27,9 +25,7 @@ export const journalConfig = z
       .enum(["group", "always"])
       .default("group")
       .describe("`group` syncs to disk every few milliseconds; `always` before an answer ends, for power failures."),
-    max_bytes: byteSize()
-      .default(1024 * 1024 * 1024)
-      .describe("When this much waits, requests are refused with 503."),
+    max_bytes: byteSize().prefault("1GiB").describe("When this much waits, requests are refused with 503."),
   })
   .prefault({});
 

@@ -30,10 +30,10 @@ const modelConfig = z.strictObject({
     .prefault({}),
   timeout: z
     .strictObject({
-      connect: duration().default(3_000).describe("How long a connection may take."),
-      first_token: duration().default(60_000).describe("How long the first content may take."),
-      idle: duration().default(60_000).describe("How long an answer may pause."),
-      total: duration().default(900_000).describe("How long a request may take, with all its attempts."),
+      connect: duration().prefault("3s").describe("How long a connection may take."),
+      first_token: duration().prefault("60s").describe("How long the first content may take."),
+      idle: duration().prefault("60s").describe("How long an answer may pause."),
+      total: duration().prefault("15m").describe("How long a request may take, with all its attempts."),
     })
     .prefault({}),
 });

@@ -1,9 +1,7 @@
 import { AccountingService } from "#gen/penstock/accounting/v1/accounting_service_pb.ts";
-import type { Journal } from "#kit/journal/journal.ts";
+import { eventRecord, type Journal } from "#kit/journal/journal.ts";
 import type { Mesh } from "#kit/mesh/mesh.ts";
 import type { EventTransport } from "./create-delivery.ts";
-import { createUnconfirmedEvents } from "./unconfirmed-events.ts";
-import type { RecordedEvent } from "./usage-recorder.ts";
 
 /** A transport with a life cycle. */
 export interface OwnedTransport extends EventTransport {
@@ -36,48 +34,58 @@ export const openDirectTransport: OpenTransport = async (mesh) => {
 const overdueMs = 60_000;
 const overdueCheckMs = 10_000;
 const overdueBatch = 500;
-const maxUnconfirmed = 200_000;
 
 /**
  * Brings events to NATS JetStream. The journal keeps each until accounting says that the ledger has it; one that is not
- * confirmed in time is published again, so that an event which the stream lost is not lost.
+ * confirmed in time is read back and published again, so that an event which the stream lost is not lost.
  */
 export function openNatsTransport(url: string): OpenTransport {
   return async (_mesh, journal, onError) => {
     // Loaded on first use: one process with everything never needs it.
     const { createUsagePublisher } = await import("#kit/nats/create-usage-publisher.ts");
     const publisher = createUsagePublisher({ url, name: "penstock ingress", onError });
-    const unconfirmed = createUnconfirmedEvents(maxUnconfirmed, () => performance.now());
     const unsubscribe = publisher.subscribeConfirmations(journal.id, (sequences) => {
-      unconfirmed.confirm(sequences);
       for (const sequence of sequences) {
         journal.confirm(sequence);
       }
     });
 
-    async function deliver(batch: readonly RecordedEvent[]): Promise<void> {
+    async function publishAgain(): Promise<void> {
+      const overdue = journal.readPending({ kind: eventRecord, olderThanMs: overdueMs, limit: overdueBatch });
       await publisher.publish(
-        batch.map((recorded) => ({
-          id: recorded.event.attemptId,
-          payload: recorded.json,
+        overdue.map(({ sequence, payload }) => ({
+          id: attemptIdOf(payload),
+          payload,
           journalId: journal.id,
-          journalSequence: recorded.sequence,
-          ...(recorded.traceparent === undefined ? {} : { traceparent: recorded.traceparent }),
+          journalSequence: sequence,
         })),
       );
-      unconfirmed.add(batch);
     }
 
+    let publishing = false;
     const timer = setInterval(() => {
-      const overdue = unconfirmed.overdue(overdueMs, overdueBatch);
-      if (overdue.length > 0) {
-        deliver(overdue).catch(onError);
+      if (!publishing) {
+        publishing = true;
+        publishAgain()
+          .catch(onError)
+          .finally(() => {
+            publishing = false;
+          });
       }
     }, overdueCheckMs);
     timer.unref();
     return {
       confirms: false,
-      deliver,
+      deliver: (batch) =>
+        publisher.publish(
+          batch.map((recorded) => ({
+            id: recorded.event.attemptId,
+            payload: recorded.json,
+            journalId: journal.id,
+            journalSequence: recorded.sequence,
+            ...(recorded.traceparent === undefined ? {} : { traceparent: recorded.traceparent }),
+          })),
+        ),
       async stop() {
         clearInterval(timer);
         unsubscribe();
@@ -85,4 +93,10 @@ export function openNatsTransport(url: string): OpenTransport {
       },
     };
   };
+}
+
+function attemptIdOf(payload: Buffer): string {
+  // The journal's checksum says that the recorder wrote this, as an event in the proto3 JSON encoding.
+  const event = JSON.parse(payload.toString("utf8")) as { readonly attemptId?: string };
+  return event.attemptId ?? "";
 }

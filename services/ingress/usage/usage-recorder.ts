@@ -3,12 +3,8 @@ import { randomUUIDv7 } from "node:crypto";
 import { create, fromJsonString } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { Outcome, type UsageEvent, UsageEventSchema } from "#gen/penstock/usage/v1/usage_event_pb.ts";
-import type { Journal, JournalRecord } from "#kit/journal/journal.ts";
+import { eventRecord, type Journal, type JournalRecord, openedRecord } from "#kit/journal/journal.ts";
 import { writeUsageEventJson } from "./usage-event-json.ts";
-
-/** The kinds of records in the journal. */
-const openedKind = 1;
-const eventKind = 2;
 
 /** What the journal remembers of a request that has a hold, so that a crash does not lose what it may have cost. */
 export interface OpenedRequest {
@@ -68,7 +64,7 @@ export function createUsageRecorder(deps: UsageRecorderDeps): UsageRecorder {
 
   function record(event: UsageEvent, onWritten: (error: Error | undefined) => void, traceparent?: string): void {
     const json = writeUsageEventJson(event);
-    const sequence = journal.append(eventKind, json, (error) => {
+    const sequence = journal.append(eventRecord, json, (error) => {
       lastError = error;
       // An event that the journal could not take is still handed on: it is lost only if the process dies now.
       delivery.offer({ sequence, event, json, traceparent });
@@ -85,7 +81,7 @@ export function createUsageRecorder(deps: UsageRecorderDeps): UsageRecorder {
     },
     open: (request) =>
       journal.append(
-        openedKind,
+        openedRecord,
         JSON.stringify({ ...request, heldNanosUsd: String(request.heldNanosUsd) }),
         (error) => {
           lastError = error;
@@ -96,7 +92,7 @@ export function createUsageRecorder(deps: UsageRecorderDeps): UsageRecorder {
     recover(records) {
       const finished = new Set<string>();
       for (const { kind, sequence, payload } of records) {
-        if (kind === eventKind) {
+        if (kind === eventRecord) {
           const json = payload.toString("utf8");
           const event = fromJsonString(UsageEventSchema, json, { ignoreUnknownFields: true });
           if (event.final) {
@@ -106,7 +102,7 @@ export function createUsageRecorder(deps: UsageRecorderDeps): UsageRecorder {
         }
       }
       for (const { kind, sequence, payload } of records) {
-        if (kind === openedKind) {
+        if (kind === openedRecord) {
           const opened = parseOpened(payload);
           if (!finished.has(opened.requestId)) {
             record(lostEvent(opened), () => journal.confirm(sequence));
