@@ -34,7 +34,10 @@ export interface ProgramDeps {
 
 /** A set of services, ready to run. */
 export interface Program {
-  readonly manager: ModuleManager;
+  /** Starts everything; rejects when a part cannot start, with nothing left running. */
+  start(): Promise<void>;
+  /** Drains and stops everything. */
+  stop(drainTimeoutMs: number): Promise<void>;
   /** The public base URL; empty without an ingress, or before the start. */
   readonly url: () => string;
   /** Where other processes reach this one; empty when they do not. */
@@ -105,6 +108,7 @@ export function buildProgram(deps: ProgramDeps): Program {
         databaseUrl: () => databaseUrl,
         ...(storage.bus === "embedded" ? {} : { natsUrl: storage.bus }),
         onBuried: (count) => log.error({ count }, "usage events became dead letters"),
+        onError: warn("usage events cannot be taken from the bus"),
       }),
     );
   }
@@ -160,11 +164,21 @@ export function buildProgram(deps: ProgramDeps): Program {
     });
     modules.push(ingress);
   }
-  modules.push(lastModule(mesh, telemetry, modules));
   manager = createModuleManager(modules, {
     onStopError: (module, error) => log.error({ module, err: error }, "a module did not stop well"),
   });
-  return { manager, url: () => ingress?.url ?? "", meshUrl: () => meshServer?.url ?? "" };
+  const running = manager;
+  return {
+    start: running.start,
+    async stop(drainTimeoutMs) {
+      await running.stop(drainTimeoutMs);
+      // Connections to other processes and exporters outlive every module that may use them.
+      mesh.close();
+      await telemetry.stop();
+    },
+    url: () => ingress?.url ?? "",
+    meshUrl: () => meshServer?.url ?? "",
+  };
 }
 
 function postgresModule(database: string, directory: string, log: Logger, onUrl: (url: string) => void): Module {
@@ -178,22 +192,5 @@ function postgresModule(database: string, directory: string, log: Logger, onUrl:
       onUrl(postgres.url);
     },
     stop: async () => await close?.(),
-  };
-}
-
-/** Connections to other processes and exporters outlive every module that may use them: needed by all, so stopped last. */
-function lastModule(mesh: OwnedMesh, telemetry: Telemetry, modules: readonly Module[]): Module {
-  for (const module of modules) {
-    // Each module's needs are its own array; the order of stopping follows from them.
-    Object.assign(module, { needs: [...module.needs, "transport"] });
-  }
-  return {
-    name: "transport",
-    needs: [],
-    start: async () => undefined,
-    async stop() {
-      mesh.close();
-      await telemetry.stop();
-    },
   };
 }

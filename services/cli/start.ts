@@ -44,12 +44,12 @@ export async function start(names: readonly string[], options: StartOptions): Pr
   const stopped = stopSignal();
   // What comes of it goes to the listener above.
   process.on("SIGHUP", () => void live.reload());
-  await program.manager.start();
+  await program.start();
   process.stdout.write(`${banner(services, program.url(), program.meshUrl(), path, printed).join("\n")}\n`);
   await stopped;
   log.info("stopping");
   live.stop();
-  await program.manager.stop(live.current.server.drain_timeout);
+  await program.stop(live.current.server.drain_timeout);
   return 0;
 }
 
