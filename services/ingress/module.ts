@@ -10,8 +10,9 @@ import { leaveOnAbort } from "#kit/mesh/leave-on-abort.ts";
 import type { Mesh } from "#kit/mesh/mesh.ts";
 import type { Module } from "#kit/modules/module.ts";
 import type { JournalConfig, ServerConfig } from "./config.ts";
-import { createOpenAiGenerationEndpoints } from "./endpoints/openai-generation.ts";
-import { createOpenAiModelsEndpoints } from "./endpoints/openai-models.ts";
+import { doors } from "./endpoints/doors.ts";
+import { createGenerationEndpoint } from "./endpoints/generation.ts";
+import { createModelsEndpoints } from "./endpoints/models.ts";
 import { createAuthFailureLimiter } from "./http/auth-failure-limiter.ts";
 import { createHttpServer, type HttpServer } from "#kit/http/create-http-server.ts";
 import type { Operation } from "#kit/http/create-operations.ts";
@@ -156,7 +157,7 @@ export function createIngressModule(deps: IngressModuleDeps): IngressModule {
       },
     });
     handler = createRequestHandler({
-      endpoints: [...createOpenAiGenerationEndpoints(runDeps), ...createOpenAiModelsEndpoints(runDeps)],
+      endpoints: [...doors.map((door) => createGenerationEndpoint(door, runDeps)), ...createModelsEndpoints(runDeps)],
       keys,
       failures: createAuthFailureLimiter(),
       services,

@@ -113,12 +113,16 @@ export class AnswerCopy {
 
 /**
  * Everything in a request that its answer may depend on: the whole body, whatever it holds, so that a parameter nobody
- * has heard of yet tells two requests apart. Only the order of members is levelled.
+ * has heard of yet tells two requests apart, and what the path says. Only the order of members is levelled.
  */
 function digestOf(call: GatewayCall): Uint8Array {
   const { body, dialect, operation } = call;
   const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
   const canonical =
     dialect === Dialect.PENSTOCK ? bytes.toString("base64") : (stringify(JSON.parse(bytes.toString("utf8"))) ?? "");
-  return hash("sha256", `${dialect}\n${operation}\n${call.inspection.stream ? 1 : 0}\n${canonical}`, "buffer");
+  return hash(
+    "sha256",
+    `${dialect}\n${operation}\n${call.inspection.stream ? 1 : 0}\n${call.inspection.model}\n${canonical}`,
+    "buffer",
+  );
 }

@@ -1,0 +1,62 @@
+import { Dialect, Operation } from "#gen/penstock/type/v1/dialect_pb.ts";
+import { ErrorReason } from "#gen/penstock/type/v1/error_pb.ts";
+import { gatewayError } from "#kit/errors/gateway-error.ts";
+import { inspectAnthropicMessages } from "../pipeline/inspect-anthropic.ts";
+import { inspectGeminiEmbed, inspectGeminiGenerate } from "../pipeline/inspect-gemini.ts";
+import { inspectOpenAiChat, inspectOpenAiEmbeddings } from "../pipeline/inspect-openai.ts";
+import type { GenerationDoor } from "./generation.ts";
+
+/** All ways in that generate: OpenAI's, Anthropic's and Google's. */
+export const doors: readonly GenerationDoor[] = [
+  {
+    path: "/chat/completions",
+    dialect: Dialect.OPENAI_CHAT,
+    inspect: (body) => ({ operation: Operation.CHAT, inspection: inspectOpenAiChat(body) }),
+  },
+  {
+    path: "/embeddings",
+    dialect: Dialect.OPENAI_CHAT,
+    inspect: (body) => ({ operation: Operation.EMBED, inspection: inspectOpenAiEmbeddings(body) }),
+  },
+  {
+    path: "/messages",
+    dialect: Dialect.ANTHROPIC_MESSAGES,
+    inspect: (body) => ({ operation: Operation.CHAT, inspection: inspectAnthropicMessages(body) }),
+  },
+  {
+    path: "/v1beta/models/",
+    dialect: Dialect.GEMINI,
+    inspect: inspectGemini,
+  },
+];
+
+/** Google's paths name the model and what is asked of it: `gemini-2.5-pro:streamGenerateContent`. */
+function inspectGemini(body: Buffer, rest: string): ReturnType<GenerationDoor["inspect"]> {
+  const colon = rest.lastIndexOf(":");
+  const method = rest.slice(colon + 1);
+  const model = decodeModel(rest.slice(0, Math.max(colon, 0)));
+  switch (method) {
+    case "generateContent":
+    case "streamGenerateContent":
+      return {
+        operation: Operation.CHAT,
+        inspection: inspectGeminiGenerate(body, { model, stream: method === "streamGenerateContent" }),
+      };
+    case "batchEmbedContents":
+      return { operation: Operation.EMBED, inspection: inspectGeminiEmbed(body, { model, stream: false }) };
+    default:
+      throw gatewayError(
+        ErrorReason.UNKNOWN_URL,
+        `Unknown method ${JSON.stringify(method.slice(0, 100))}: use generateContent, streamGenerateContent or batchEmbedContents.`,
+      );
+  }
+}
+
+/** A model's name may have a slash, which clients send as it is or percent-encoded. */
+function decodeModel(name: string): string {
+  try {
+    return decodeURIComponent(name);
+  } catch (error) {
+    throw gatewayError(ErrorReason.UNKNOWN_URL, "The path is not valid percent-encoding.", { cause: error });
+  }
+}
