@@ -20,12 +20,20 @@ prices: { overrides: { fake/fast: { input: $1/M, output: $1/M } } }
   (context) => {
     const target = (): CallTarget => ({ url: context.gateway.url, key: context.gateway.virtualKey });
 
-    /** Asks until the answer comes from the cache: answers are kept behind the back of those who got them first. */
+    /**
+     * Asks until the answer comes from the cache, without a request to the provider. Answers are kept behind the back of
+     * those who got them first, and on a busy machine a look into the cache may take too long, which is a miss.
+     */
     async function untilHit(ask: () => Promise<GatewayReply>): Promise<GatewayReply> {
       return await waitUntil(
         async () => {
+          const before = context.provider.requests.length;
           const reply = await ask();
-          return reply.headers.get("x-penstock-cache") === "hit" && reply;
+          if (reply.headers.get("x-penstock-cache") !== "hit") {
+            return false;
+          }
+          assert.equal(context.provider.requests.length, before, "nothing was sent to the provider");
+          return reply;
         },
         () => "an answer from the cache",
       );
@@ -33,20 +41,17 @@ prices: { overrides: { fake/fast: { input: $1/M, output: $1/M } } }
 
     for (const stream of [false, true]) {
       test(`the same request of the same tenant is answered from the cache (stream: ${stream})`, async () => {
-        const { gateway, provider } = context;
+        const { gateway } = context;
         const ask = (): Promise<GatewayReply> => chat(target(), "fast", { stream, seed: stream ? 1 : 2 });
         const first = await ask();
         assert.equal(first.headers.get("x-penstock-cache"), "miss");
         const hit = await untilHit(ask);
-        const sent = provider.requestsOf("fast").length;
         assert.equal(hit.text, first.text);
         assert.equal(hit.headers.get("content-type"), first.headers.get("content-type"));
         assert.equal(hit.headers.get("x-penstock-attempts"), "0");
         assert.equal(hit.headers.get("x-penstock-provider"), "fake");
         const [row] = await gateway.waitForRequest(hit.requestId);
         assert.deepEqual([row?.outcome, row?.costNanosUsd, row?.final], [Outcome.CACHE_HIT, 0n, true]);
-        assert.equal((await ask()).headers.get("x-penstock-cache"), "hit");
-        assert.equal(provider.requestsOf("fast").length, sent, "nothing was sent to the provider");
       });
     }
 
@@ -65,7 +70,7 @@ prices: { overrides: { fake/fast: { input: $1/M, output: $1/M } } }
       await untilHit(() => ask({ seed: 4, x_unknown: 1 }));
       assert.equal((await ask({ seed: 4, x_unknown: 2 })).headers.get("x-penstock-cache"), "miss");
       assert.equal((await ask({ seed: 4 })).headers.get("x-penstock-cache"), "miss");
-      assert.equal((await ask({ x_unknown: 1, seed: 4 })).headers.get("x-penstock-cache"), "hit");
+      await untilHit(() => chat(target(), "fast", { x_unknown: 1, seed: 4 }, { "x-penstock-cache": "only-if-cached" }));
     });
 
     test("embeddings are cached too", async () => {
@@ -110,16 +115,28 @@ prices: { overrides: { fake/fast: { input: $1/M, output: $1/M } } }
       assert.equal((await ask("sometimes")).status, 400);
     });
 
-    test("a hit costs a key with an empty budget nothing", async () => {
+    test("a hit costs nothing", async () => {
       const { gateway } = context;
       const { secret, key } = await gateway.createKey({ budgetNanosUsd: 1_000_000n });
       const ask = () => chat({ url: gateway.url, key: secret }, "fast", { seed: 7, max_tokens: 100 });
       assert.equal((await ask()).status, 200);
       await untilHit(ask);
-      const spent = (await gateway.getKey(key.id)).spentNanosUsd;
-      await ask();
-      await ask();
-      assert.equal((await gateway.getKey(key.id)).spentNanosUsd, spent);
+      await waitUntil(
+        async () => (await gateway.getKey(key.id)).heldNanosUsd === 0n,
+        () => "the misses to be settled",
+      );
+      const { spentNanosUsd } = await gateway.getKey(key.id);
+      const { requestId } = await untilHit(() =>
+        chat(
+          { url: gateway.url, key: secret },
+          "fast",
+          { seed: 7, max_tokens: 100 },
+          { "x-penstock-cache": "only-if-cached" },
+        ),
+      );
+      const [row] = await gateway.waitForRequest(requestId);
+      assert.equal(row?.costNanosUsd, 0n);
+      assert.equal((await gateway.getKey(key.id)).spentNanosUsd, spentNanosUsd);
     });
   },
 );

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { inBothModes } from "../harness/both-modes.ts";
 import { chat, get, parseReply, post } from "../harness/call-gateway.ts";
-import { goodAnswer } from "../harness/provider-answers.ts";
+import { goodAnswer, trickle } from "../harness/provider-answers.ts";
 
 inBothModes(
   "HTTP API",
@@ -185,6 +185,14 @@ prices: { overrides: { fake/fast-1: { input: $1/M, output: $2/M } } }
       assert.equal(refused.status, 403);
       assert.equal(refused.headers.get("x-should-retry"), "false");
       assert.equal((await get({ url, key }, "/v1/models/sonnet")).status, 403);
+    });
+
+    test("a stream that comes in pieces of five bytes arrives whole", async () => {
+      const text = "Grüße an 東京 🎉";
+      context.provider.script("trickling", (request) => trickle(goodAnswer(request, { text }), 5, 1));
+      const reply = await chat(target(), "fake/trickling", { stream: true });
+      assert.equal(reply.content, text);
+      assert.equal(reply.events.at(-1), "[DONE]");
     });
 
     test("a long stream in many pieces arrives whole", async () => {

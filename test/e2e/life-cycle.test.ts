@@ -1,10 +1,9 @@
 import assert from "node:assert/strict";
-import { after, afterEach, before, describe, type TestContext, test } from "node:test";
+import { test } from "node:test";
 import { Outcome } from "#gen/penstock/usage/v1/usage_event_pb.ts";
+import { inBothModes } from "../harness/both-modes.ts";
 import { beginChat, type CallTarget, chat, get } from "../harness/call-gateway.ts";
-import { type FakeProvider, startFakeProvider } from "../harness/fake-provider.ts";
 import { openAiStream } from "../harness/provider-answers.ts";
-import { type Gateway, startGateway } from "../harness/start-gateway.ts";
 import { waitUntil } from "../harness/wait-until.ts";
 
 const config = (url: string, target: string): string => `
@@ -15,37 +14,23 @@ models:
 prices: { overrides: { fake/${target}: { input: $1/M, output: $1/M } } }
 `;
 
-for (const mode of ["embedded", "mesh"] as const) {
-  describe(`life cycle (${mode})`, () => {
-    let provider: FakeProvider;
-    let gateway: Gateway;
-    const target = (): CallTarget => ({ url: gateway.url, key: gateway.virtualKey });
-
-    before(async () => {
-      provider = await startFakeProvider();
-      gateway = await startGateway({ mode, config: config(provider.url, "old") });
-    });
-    afterEach((current) => {
-      // The hooks of a test get its own context, though the type allows a suite's.
-      if (!(current as TestContext).passed) {
-        current.diagnostic(gateway.logs());
-      }
-    });
-    after(async () => {
-      await gateway?.stop();
-      await provider?.close();
-    });
+inBothModes(
+  "life cycle",
+  ({ url }) => config(url, "old"),
+  (context) => {
+    const target = (): CallTarget => ({ url: context.gateway.url, key: context.gateway.virtualKey });
 
     /** A stream that has sent its first piece and goes on when it is told to. */
     function heldStream(model: string): { readonly goOn: () => void } {
       const { promise, resolve } = Promise.withResolvers<void>();
       const whole = openAiStream({ pieces: ["One ", "two."], model });
       const [role = "", first = "", ...rest] = whole.parts ?? [];
-      provider.script(model, { ...whole, parts: [role, first, promise, ...rest] });
+      context.provider.script(model, { ...whole, parts: [role, first, promise, ...rest] });
       return { goOn: resolve };
     }
 
     test("a new configuration routes new requests at once, and running ones end as they began", async () => {
+      const { gateway, provider } = context;
       const held = heldStream("old");
       const running = beginChat(target(), "fast", { stream: true });
       await running.waitForText("One ");
@@ -61,6 +46,7 @@ for (const mode of ["embedded", "mesh"] as const) {
     });
 
     test("a configuration that is invalid leaves the old one in place", async () => {
+      const { gateway, provider } = context;
       await gateway.reloadConfig("providers: { fake: { kind: nonsense } }");
       const reply = await chat(target(), "fast");
       assert.equal(reply.status, 200, reply.text);
@@ -74,6 +60,7 @@ for (const mode of ["embedded", "mesh"] as const) {
     });
 
     test("health, readiness and metrics are on the same port, without a key", async () => {
+      const { gateway } = context;
       assert.equal((await fetch(`${gateway.url}/healthz`)).status, 200);
       assert.equal((await fetch(`${gateway.url}/readyz`)).status, 200);
       const metrics = await (await fetch(`${gateway.url}/metrics`)).text();
@@ -81,6 +68,7 @@ for (const mode of ["embedded", "mesh"] as const) {
     });
 
     test("SIGTERM while streams run: they end whole, their rows are written, and the process ends with 0", async () => {
+      const { gateway } = context;
       const held = heldStream("newest");
       const { secret, key } = await gateway.createKey();
       const running = Array.from({ length: 5 }, () =>
@@ -119,6 +107,7 @@ for (const mode of ["embedded", "mesh"] as const) {
     });
 
     test("keys, budgets and the ledger are there after a restart", async () => {
+      const { gateway, provider } = context;
       const { secret, key } = await gateway.createKey({ budgetNanosUsd: 15_000n * 3n });
       const call = () => chat({ url: gateway.url, key: secret }, "fast", { max_tokens: 5 });
       provider.script("newest");
@@ -139,5 +128,5 @@ for (const mode of ["embedded", "mesh"] as const) {
       assert.equal((await gateway.getKey(key.id)).spentNanosUsd, spentNanosUsd);
       assert.equal((await call()).status, 200);
     });
-  });
-}
+  },
+);

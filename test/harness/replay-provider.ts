@@ -22,7 +22,7 @@ const pieceSizes = [1_000_000, 7, 61, 500] as const;
 const smallPieces = 400;
 
 /** The recorded answer, its stream in pieces of so many bytes. */
-export function replay(recording: Recording, pieceBytes: number): ScriptedAnswer {
+function replay(recording: Recording, pieceBytes: number): ScriptedAnswer {
   const headers = {
     ...Object.fromEntries(Object.entries(recording.headers).filter(([name]) => !ofConnection.test(name))),
     "content-type": recording.transport === "sse" ? "text/event-stream" : "application/json",

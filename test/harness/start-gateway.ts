@@ -199,27 +199,7 @@ async function createGateway({ processes, pool, ...parts }: GatewayParts): Promi
     }
     return { secret, key };
   }
-  async function ledger(): Promise<readonly UsageEvent[]> {
-    const last: UsageEvent[] = [];
-    for (let pageToken = ""; ; ) {
-      const page = await accounting.listRequests({ pageSize: 1_000, pageToken });
-      last.push(...page.requests);
-      pageToken = page.nextPageToken;
-      if (pageToken === "") {
-        break;
-      }
-    }
-    const rows: UsageEvent[] = [];
-    for (const event of last.toReversed()) {
-      // Attempts are counted from 0: only requests with more than one need asking for the others.
-      rows.push(
-        ...(event.attemptIndex === 0
-          ? [event]
-          : (await accounting.getRequest({ requestId: event.requestId })).attempts),
-      );
-    }
-    return rows;
-  }
+  const ledger = (): Promise<readonly UsageEvent[]> => readLedger(accounting);
   async function waitForLedger(holds: (rows: readonly UsageEvent[]) => boolean): Promise<readonly UsageEvent[]> {
     let rows: readonly UsageEvent[] = [];
     return await waitUntil(
@@ -298,6 +278,25 @@ async function createGateway({ processes, pool, ...parts }: GatewayParts): Promi
         .map((process) => `--- ${process.name}\n${process.stderr.slice(-30).join("\n")}`)
         .join("\n"),
   };
+}
+
+/** All rows: requests oldest first, the attempts of each in order. */
+async function readLedger(accounting: Client<typeof AccountingService>): Promise<readonly UsageEvent[]> {
+  const last: UsageEvent[] = [];
+  let pageToken = "";
+  do {
+    const page = await accounting.listRequests({ pageSize: 1_000, pageToken });
+    last.push(...page.requests);
+    pageToken = page.nextPageToken;
+  } while (pageToken !== "");
+  const rows: UsageEvent[] = [];
+  for (const event of last.toReversed()) {
+    // Attempts are counted from 0: only requests with more than one need asking for the others.
+    rows.push(
+      ...(event.attemptIndex === 0 ? [event] : (await accounting.getRequest({ requestId: event.requestId })).attempts),
+    );
+  }
+  return rows;
 }
 
 function countReloads(process: GatewayProcess): number {
