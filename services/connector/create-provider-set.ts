@@ -2,7 +2,9 @@ import type { ProviderConfig, ProvidersConfig } from "./config.ts";
 import { createAnthropicKind } from "./providers/anthropic.ts";
 import { createEchoUpstream } from "./providers/echo/create-echo-upstream.ts";
 import { createGeminiKind } from "./providers/gemini.ts";
+import { createAzureOpenAiKind } from "./providers/azure-openai.ts";
 import { createOpenAiKind } from "./providers/openai.ts";
+import { openAiFamily } from "./providers/openai-family.ts";
 import type { Provider, ProviderKind } from "./providers/provider.ts";
 import { createHttpUpstream } from "./upstream/create-http-upstream.ts";
 
@@ -19,17 +21,21 @@ export interface ProviderSetDeps {
   readonly random: () => number;
 }
 
-const kinds: Readonly<Record<ProviderConfig["kind"], ProviderKind>> = {
-  openai: createOpenAiKind({
-    defaultBaseUrl: "https://api.openai.com/v1",
-    maxTokensField: "max_completion_tokens",
-    extensions: false,
-  }),
-  "openai-compatible": createOpenAiKind({ defaultBaseUrl: "", maxTokensField: "max_tokens", extensions: true }),
-  anthropic: createAnthropicKind(),
-  gemini: createGeminiKind(),
-  echo: createOpenAiKind({ defaultBaseUrl: "http://echo.invalid/v1", maxTokensField: "max_tokens", extensions: true }),
-};
+/** Kinds hold no state of an account, so each is made once. */
+const kinds: ReadonlyMap<string, ProviderKind> = new Map([
+  ...Object.entries(openAiFamily).map(([name, quirks]) => [name, createOpenAiKind(quirks)] as const),
+  ["anthropic", createAnthropicKind()],
+  ["gemini", createGeminiKind()],
+  ["echo", createOpenAiKind(openAiFamily["openai-compatible"])],
+]);
+
+function kindOf(config: ProviderConfig): ProviderKind {
+  const kind = config.kind === "azure-openai" ? createAzureOpenAiKind(config.api_version) : kinds.get(config.kind);
+  if (kind === undefined) {
+    throw new Error(`no provider is of kind ${config.kind}`);
+  }
+  return kind;
+}
 
 /** Opens the providers of a configuration. No connection is made before the first request. */
 export function createProviderSet(config: ProvidersConfig, deps: ProviderSetDeps): ProviderSet {
@@ -43,7 +49,7 @@ export function createProviderSet(config: ProvidersConfig, deps: ProviderSetDeps
 }
 
 function openProvider(name: string, config: ProviderConfig, deps: ProviderSetDeps): Provider {
-  const kind = kinds[config.kind];
+  const kind = kindOf(config);
   if (config.kind === "echo") {
     return { name, kind, upstream: createEchoUpstream(), basePath: "", chooseKey: () => undefined, secrets: [] };
   }

@@ -1,7 +1,7 @@
 import { createOpenAiChatCodec, createOpenAiEmbedCodec } from "#codec/openai-chat/openai-chat-codec.ts";
 import { Operation } from "#gen/penstock/type/v1/dialect_pb.ts";
 import { memberText } from "../request/edit-body.ts";
-import type { ProviderKind } from "./provider.ts";
+import type { ProviderCall, ProviderKind } from "./provider.ts";
 
 /** What differs among servers that speak OpenAI's dialect. */
 export interface OpenAiKindOptions {
@@ -10,20 +10,26 @@ export interface OpenAiKindOptions {
   readonly maxTokensField: "max_tokens" | "max_completion_tokens";
   /** Whether it takes the members that OpenAI does not have, such as thoughts to be sent back. */
   readonly extensions: boolean;
+  /** Whether it takes `stream_options`; one that does not reports usage unasked. */
+  readonly streamOptions: boolean;
+  /** The path below the base URL, where it is not OpenAI's. */
+  readonly path?: (call: ProviderCall) => string;
+  /** The credential as header fields, where it is not OpenAI's bearer token. */
+  readonly headers?: (apiKey: string | undefined) => readonly string[];
 }
 
 /** OpenAI and the many servers that speak its dialect. */
 export function createOpenAiKind(options: OpenAiKindOptions): ProviderKind {
   return {
-    chat: createOpenAiChatCodec({ maxTokensField: options.maxTokensField, extensions: options.extensions }),
+    chat: createOpenAiChatCodec(options),
     embed: createOpenAiEmbedCodec(),
     hasFinalMarker: true,
     defaultBaseUrl: options.defaultBaseUrl,
-    path: (call) => (call.operation === Operation.EMBED ? "/embeddings" : "/chat/completions"),
-    headers: (apiKey) => (apiKey === undefined ? [] : ["authorization", `Bearer ${apiKey}`]),
+    path: options.path ?? openAiPath,
+    headers: options.headers ?? ((apiKey) => (apiKey === undefined ? [] : ["authorization", `Bearer ${apiKey}`])),
     forwardEdits(call, body) {
       const edits = new Map([["model", JSON.stringify(call.model)]]);
-      if (!call.stream || call.operation !== Operation.CHAT) {
+      if (!call.stream || call.operation !== Operation.CHAT || !options.streamOptions) {
         return { edits, stripUsage: false };
       }
       const wanted = usageWanted(memberText(body, "stream_options"));
@@ -34,6 +40,11 @@ export function createOpenAiKind(options: OpenAiKindOptions): ProviderKind {
     },
     outputLimitEdit: (tokens) => [options.maxTokensField, String(tokens)],
   };
+}
+
+/** Where OpenAI has what a call asks for. */
+export function openAiPath(call: ProviderCall): string {
+  return call.operation === Operation.EMBED ? "/embeddings" : "/chat/completions";
 }
 
 /** The stream options that make the server report usage, and whether the caller had asked for that. */

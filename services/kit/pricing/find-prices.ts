@@ -21,8 +21,19 @@ const catalogueSource = "genai-prices@0.1.8";
 /** The catalogue's name of each kind of provider; kinds without one have no list prices. */
 const catalogueProviders: Readonly<Record<string, string>> = {
   openai: "openai",
+  "azure-openai": "azure",
   anthropic: "anthropic",
   gemini: "google",
+  mistral: "mistral",
+  groq: "groq",
+  deepseek: "deepseek",
+  xai: "x-ai",
+  openrouter: "openrouter",
+  perplexity: "perplexity",
+  together: "together",
+  fireworks: "fireworks",
+  cerebras: "cerebras",
+  voyage: "voyageai",
 };
 
 /** Finds the list prices of a model at a kind of provider; undefined when the catalogue has none. */
