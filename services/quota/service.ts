@@ -22,6 +22,9 @@ export interface QuotaServiceDeps {
   readonly now: () => number;
 }
 
+/** OpenAI's clients take no delay of a minute or more for granted and come back at once; the window can ask for 61 s. */
+const longestRetryDelayMs = 59_000;
+
 const settled: SettleResponse = { $typeName: "penstock.quota.v1.SettleResponse" };
 
 /** Translates between the RPCs of QuotaService and the domain. Answers without a promise where nothing has to wait. */
@@ -149,7 +152,9 @@ function respond(entry: DirectoryEntry, outcome: QuotaOutcome, nowMs: number): R
           : `Rate limit reached: ${outcome.value} tokens per minute.`,
         {
           metadata: { limit: outcome.limit, value: String(outcome.value), used: String(outcome.used) },
-          ...(Number.isFinite(outcome.retryDelayMs) ? { retryDelayMs: outcome.retryDelayMs } : {}),
+          ...(Number.isFinite(outcome.retryDelayMs)
+            ? { retryDelayMs: Math.min(outcome.retryDelayMs, longestRetryDelayMs) }
+            : {}),
         },
       );
     case "exhausted":

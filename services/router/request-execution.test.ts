@@ -179,6 +179,21 @@ test("repeats the only target while it cannot have billed, within the attempt bu
   assert.ok(played.error);
 });
 
+test("tells its caller to wait rather than keep it while the only target asks for a long rest", async () => {
+  // oxlint-disable-next-line require-yield -- a stream that fails before its first message
+  async function* resting(): AsyncGenerator<ConnectorResponse> {
+    throw gatewayError(ErrorReason.UPSTREAM_RATE_LIMITED, "slow down", {
+      providerError: create(ProviderErrorSchema, {
+        errorClass: ProviderErrorClass.RATE_LIMITED,
+        retryDelay: { seconds: 30n },
+      }),
+    });
+  }
+  const played = await play({ a: resting });
+  assert.deepEqual(played.targets, ["a"]);
+  assert.equal(errorDetailOf(played.error).reason, ErrorReason.UPSTREAM_RATE_LIMITED);
+});
+
 test("ends at its deadline while a target is silent, and leaves the target", async () => {
   let left = false;
   const played = await play(

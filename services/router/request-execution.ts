@@ -32,6 +32,9 @@ export interface ExecutionDeps {
   readonly onFailure: (target: Target, error: ProviderError) => void;
 }
 
+/** A caller is not kept longer than this before the same target is tried again: it is told to wait by itself. */
+const longestWaitMs = 5_000;
+
 interface RunningAttempt {
   readonly id: string;
   readonly index: number;
@@ -156,15 +159,9 @@ export class RequestExecution implements AsyncIterableIterator<ExecuteResponse> 
 
   /** Records a failed attempt and, where that is allowed and can help, begins the next. */
   async #failed(attempt: RunningAttempt, failure: ConnectError): Promise<IteratorResult<ExecuteResponse>> {
-    const error = errorDetailOf(failure).providerError;
-    const events: RouterEvent[] = [];
-    if (error === undefined) {
-      // The connector itself failed or is gone; nothing says whether the provider was reached.
-      const unknown = this.#unknownFailure();
-      events.push(this.#finishedEvent(attempt, this.#outcomeOf(attempt), undefined, { error: unknown }));
-      return await this.#goOn(attempt, failure, unknown, events);
-    }
-    events.push(this.#finishedEvent(attempt, this.#outcomeOf(attempt), error.usage, { error }));
+    // Without a provider's error the connector itself failed; nothing says whether the provider was reached.
+    const error = errorDetailOf(failure).providerError ?? this.#unknownFailure();
+    const events = [this.#finishedEvent(attempt, this.#outcomeOf(attempt), error.usage, { error })];
     return await this.#goOn(attempt, failure, error, events);
   }
 
@@ -191,7 +188,7 @@ export class RequestExecution implements AsyncIterableIterator<ExecuteResponse> 
       return this.#message(events);
     }
     const waitMs = backOffMs(this.#repetitions, retryDelayMsOf(error.retryDelay), this.#deps.random);
-    if (step !== "any-target" || this.#deps.monotonicNow() + waitMs >= this.#deadline) {
+    if (step !== "any-target" || waitMs > longestWaitMs || this.#deps.monotonicNow() + waitMs >= this.#deadline) {
       this.#failure = failure;
       return this.#message(events);
     }
