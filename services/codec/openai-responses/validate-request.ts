@@ -1,0 +1,265 @@
+import type { Json, JsonObject } from "../codec.ts";
+import { isJsonArray, isJsonObject } from "../json/json-fields.ts";
+import {
+  arrayTooLong,
+  brokenRule,
+  invalidType,
+  invalidValue,
+  missingParameter,
+  stringTooLong,
+} from "../openai-chat/request-errors.ts";
+import { requireString } from "./validate-fields.ts";
+import { validateInput } from "./validate-input.ts";
+
+const MAX_INT32 = 2 ** 31 - 1;
+const MAX_TOOLS = 1024;
+const MAX_METADATA = 16;
+const TOOL_NAME = /^[a-zA-Z0-9_.:-]{1,128}$/;
+
+// Fields by which other gateways let callers choose where and as whom a request goes. Here the route decides.
+const REFUSED_FIELDS = ["api_base", "base_url", "api_key", "extra_headers", "custom_llm_provider"];
+
+interface NumberRule {
+  readonly field: string;
+  readonly minimum: number;
+  readonly maximum: number;
+  readonly integer: boolean;
+}
+
+const NUMBER_RULES: readonly NumberRule[] = [
+  { field: "temperature", minimum: 0, maximum: 2, integer: false },
+  { field: "top_p", minimum: 0, maximum: 1, integer: false },
+  // OpenAI's own minimum is 16; other providers that speak the dialect go lower.
+  { field: "max_output_tokens", minimum: 1, maximum: MAX_INT32, integer: true },
+  { field: "max_tool_calls", minimum: 1, maximum: MAX_INT32, integer: true },
+  { field: "top_logprobs", minimum: 0, maximum: 20, integer: true },
+];
+
+const BOOLEAN_FIELDS = ["stream", "store", "background", "parallel_tool_calls"];
+const OBJECT_FIELDS = ["text", "reasoning", "stream_options", "prompt"];
+/** Strings, with the most characters that each may have. */
+const STRING_FIELDS: ReadonlyMap<string, number> = new Map([
+  ["instructions", Number.MAX_SAFE_INTEGER],
+  ["previous_response_id", 512],
+  ["prompt_cache_key", 512],
+  ["safety_identifier", 512],
+  ["service_tier", 512],
+  ["truncation", 512],
+  ["user", 512],
+]);
+const TOOL_CHOICES = ["none", "auto", "required"];
+const FORMATS = ["text", "json_object", "json_schema"];
+
+/**
+ * Checks the shape of a request for a response as OpenAI does, without building anything. Fields and kinds of items and
+ * tools that are not known pass, since compatible servers have them. Throws CodecError with OpenAI's code and the path
+ * of the parameter.
+ */
+export function validateOpenAiResponsesRequest(body: JsonObject): void {
+  requireString(body["model"], "model");
+  if (body["model"] === "") {
+    throw missingParameter("model");
+  }
+  for (const field of REFUSED_FIELDS) {
+    if (body[field] !== undefined) {
+      throw brokenRule(field, `Unknown parameter: '${field}'.`, "unknown_parameter");
+    }
+  }
+  validateScalars(body);
+  validateInput(body);
+  validateTools(body["tools"]);
+  validateToolChoice(body);
+  validateText(body["text"]);
+  validateReasoning(body["reasoning"]);
+  validateInclude(body["include"]);
+  validateMetadata(body["metadata"]);
+}
+
+function validateScalars(body: JsonObject): void {
+  for (const rule of NUMBER_RULES) {
+    validateNumber(body[rule.field], rule);
+  }
+  for (const field of BOOLEAN_FIELDS) {
+    const value = body[field] ?? undefined;
+    if (value !== undefined && typeof value !== "boolean") {
+      throw invalidType(field, "a boolean", value);
+    }
+  }
+  for (const field of OBJECT_FIELDS) {
+    const value = body[field] ?? undefined;
+    if (value !== undefined && !isJsonObject(value)) {
+      throw invalidType(field, "an object", value);
+    }
+  }
+  for (const [field, maximum] of STRING_FIELDS) {
+    validateString(body[field], field, maximum);
+  }
+}
+
+function validateNumber(value: Json | undefined, rule: NumberRule): void {
+  if (value === undefined || value === null) {
+    return;
+  }
+  const { field, minimum, maximum, integer } = rule;
+  const kind = integer ? "integer" : "decimal";
+  if (typeof value !== "number" || (integer && Number.isFinite(value) && !Number.isInteger(value))) {
+    throw invalidType(field, integer ? "an integer" : "a decimal", value);
+  }
+  const shown = !integer && Number.isInteger(value) ? value.toFixed(1) : String(value);
+  if (value > maximum) {
+    const message = `Invalid '${field}': ${kind} above maximum value. Expected a value <= ${maximum}, but got ${shown} instead.`;
+    throw brokenRule(field, message, `${kind}_above_max_value`);
+  }
+  if (value < minimum) {
+    const message = `Invalid '${field}': ${kind} below minimum value. Expected a value >= ${minimum}, but got ${shown} instead.`;
+    throw brokenRule(field, message, `${kind}_below_min_value`);
+  }
+}
+
+function validateString(value: Json | undefined, param: string, maximum: number): void {
+  if (value === undefined || value === null) {
+    return;
+  }
+  if (typeof value !== "string") {
+    throw invalidType(param, "a string", value);
+  }
+  if (value.length > maximum) {
+    throw stringTooLong(param, maximum, value.length);
+  }
+}
+
+function validateTools(tools: Json | undefined): void {
+  if (tools === undefined || tools === null) {
+    return;
+  }
+  if (!isJsonArray(tools)) {
+    throw invalidType("tools", "an array of objects", tools);
+  }
+  if (tools.length > MAX_TOOLS) {
+    throw arrayTooLong("tools", MAX_TOOLS, tools.length);
+  }
+  for (const [index, tool] of tools.entries()) {
+    const param = `tools[${index}]`;
+    if (!isJsonObject(tool)) {
+      throw invalidType(param, "an object", tool);
+    }
+    requireString(tool["type"], `${param}.type`);
+    if (tool["type"] === "function") {
+      validateFunction(tool, param);
+    }
+  }
+}
+
+function validateFunction(tool: JsonObject, param: string): void {
+  // Clients that were written for chat completions nest the function, which OpenAI refuses by its missing name.
+  const name = requireString(tool["name"], `${param}.name`);
+  if (!TOOL_NAME.test(name)) {
+    throw brokenRule(
+      `${param}.name`,
+      `Invalid '${param}.name': string does not match pattern. Expected a string that matches the pattern '${TOOL_NAME.source}'.`,
+    );
+  }
+  const parameters = tool["parameters"] ?? undefined;
+  if (parameters !== undefined && !isJsonObject(parameters)) {
+    throw invalidType(`${param}.parameters`, "an object", parameters);
+  }
+}
+
+function validateToolChoice(body: JsonObject): void {
+  const choice = body["tool_choice"];
+  if (choice === undefined || choice === null) {
+    return;
+  }
+  if (typeof choice === "string") {
+    if (!TOOL_CHOICES.includes(choice)) {
+      throw invalidValue("tool_choice", choice, TOOL_CHOICES);
+    }
+  } else if (!isJsonObject(choice)) {
+    throw invalidType("tool_choice", "one of a string or object", choice);
+  } else {
+    const type = requireString(choice["type"], "tool_choice.type");
+    if (type === "function") {
+      requireString(choice["name"], "tool_choice.name");
+    }
+    if (type === "allowed_tools" && !isJsonArray(choice["tools"])) {
+      throw choice["tools"] === undefined
+        ? missingParameter("tool_choice.tools")
+        : invalidType("tool_choice.tools", "an array of objects", choice["tools"]);
+    }
+  }
+  const { tools } = body;
+  const isForced = choice !== "none" && choice !== "auto";
+  if (isForced && body["prompt"] === undefined && (!isJsonArray(tools) || tools.length === 0)) {
+    throw brokenRule("tool_choice", "Tool choice must not be forced when no 'tools' are specified.");
+  }
+}
+
+function validateText(text: Json | undefined): void {
+  const format = isJsonObject(text) ? (text["format"] ?? undefined) : undefined;
+  if (format === undefined) {
+    return;
+  }
+  if (!isJsonObject(format)) {
+    throw invalidType("text.format", "an object", format);
+  }
+  const type = requireString(format["type"], "text.format.type");
+  if (!FORMATS.includes(type)) {
+    throw invalidValue("text.format.type", type, FORMATS);
+  }
+  if (type !== "json_schema") {
+    return;
+  }
+  requireString(format["name"], "text.format.name");
+  const { schema } = format;
+  if (schema === undefined) {
+    throw missingParameter("text.format.schema");
+  }
+  if (!isJsonObject(schema)) {
+    throw invalidType("text.format.schema", "an object", schema);
+  }
+}
+
+function validateReasoning(reasoning: Json | undefined): void {
+  if (isJsonObject(reasoning)) {
+    validateString(reasoning["effort"], "reasoning.effort", 64);
+    validateString(reasoning["summary"], "reasoning.summary", 64);
+  }
+}
+
+function validateInclude(include: Json | undefined): void {
+  if (include === undefined || include === null) {
+    return;
+  }
+  if (!isJsonArray(include)) {
+    throw invalidType("include", "an array of strings", include);
+  }
+  for (const [index, entry] of include.entries()) {
+    requireString(entry, `include[${index}]`);
+  }
+}
+
+function validateMetadata(metadata: Json | undefined): void {
+  if (metadata === undefined || metadata === null) {
+    return;
+  }
+  if (!isJsonObject(metadata)) {
+    throw invalidType("metadata", "an object", metadata);
+  }
+  const entries = Object.entries(metadata);
+  if (entries.length > MAX_METADATA) {
+    const message = `Invalid 'metadata': too many properties. Expected an object with at most ${MAX_METADATA} properties, but got an object with ${entries.length} properties instead.`;
+    throw brokenRule("metadata", message, "object_above_max_properties");
+  }
+  for (const [key, value] of entries) {
+    if (key.length > 64) {
+      throw stringTooLong("metadata", 64, key.length);
+    }
+    if (key === "__proto__") {
+      throw brokenRule("metadata", "Invalid 'metadata': a property may not be named '__proto__'.");
+    }
+    if (typeof value !== "string") {
+      throw invalidType(`metadata.${key}`, "a string", value);
+    }
+    validateString(value, `metadata.${key}`, 512);
+  }
+}
