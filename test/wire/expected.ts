@@ -1,0 +1,81 @@
+import type { Recording } from "../harness/recordings.ts";
+import { type AnswerFacts, readFinish, readUsage, type WireDialect } from "./answer-facts.ts";
+import { parseArguments } from "./json.ts";
+
+/** What a recorded answer says, as whoever recorded it read it. */
+export function expectedAnswer({ derived }: Recording, dialect: WireDialect): AnswerFacts {
+  const toolCalls = (derived.tool_calls ?? []).map((call) => ({
+    name: call.name,
+    // An argument text that was cut is kept as text.
+    arguments: typeof call.arguments === "string" ? parseArguments(call.arguments) : (call.arguments ?? {}),
+  }));
+  return {
+    text: derived.text ?? "",
+    reasoning: derived.reasoning ?? "",
+    refusal: derived.refusal ?? "",
+    toolCalls,
+    finish: readFinish(dialect, derived.finish, toolCalls.length > 0),
+    usage: readUsage(dialect, derived.usage),
+  };
+}
+
+/** What an error of a provider has to become for the gateway's caller. */
+export interface ExpectedError {
+  readonly status: number;
+  /** `x-should-retry`. */
+  readonly retry: boolean;
+  /** What the error is called in the error types of the dialects. */
+  readonly types: { readonly [D in WireDialect]: string };
+}
+
+const invalid = {
+  retry: false,
+  types: { openai: "invalid_request_error", anthropic: "invalid_request_error", gemini: "INVALID_ARGUMENT" },
+} as const;
+const failed = {
+  status: 502,
+  retry: true,
+  types: { openai: "server_error", anthropic: "api_error", gemini: "UNAVAILABLE" },
+} as const;
+
+/**
+ * What a caller has to be told. A request that the provider calls invalid is the caller's own, so it keeps its status; a
+ * credential or an account that the provider refuses is the operator's, whose caller must not be told that its own key is
+ * wrong: 502, and not to try again.
+ */
+export function expectedError({ status, body }: Pick<Recording, "status" | "body">): ExpectedError {
+  if (/insufficient_quota/.test(body) || /API_KEY_INVALID/.test(body) || [401, 402, 403].includes(status)) {
+    return { ...failed, retry: false };
+  }
+  switch (status) {
+    case 404:
+      return {
+        status: 404,
+        retry: false,
+        types: { openai: "invalid_request_error", anthropic: "not_found_error", gemini: "NOT_FOUND" },
+      };
+    case 408:
+    case 504:
+      return {
+        status: 504,
+        retry: true,
+        types: { openai: "server_error", anthropic: "timeout_error", gemini: "DEADLINE_EXCEEDED" },
+      };
+    case 429:
+      return {
+        status: 429,
+        retry: true,
+        types: { openai: "requests", anthropic: "rate_limit_error", gemini: "RESOURCE_EXHAUSTED" },
+      };
+    case 413:
+      return { ...invalid, status, types: { ...invalid.types, anthropic: "request_too_large" } };
+    default:
+      return status >= 500 || status < 400 ? failed : { ...invalid, status };
+  }
+}
+
+/** The message of a recorded error, wherever its shape has it; empty when there is none. */
+export function recordedMessage(body: string): string {
+  const found = /"(?:message|detail)"\s*:\s*("(?:[^"\\]|\\.)*")/.exec(body)?.[1];
+  return found === undefined ? "" : String(JSON.parse(found));
+}

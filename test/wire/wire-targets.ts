@@ -1,0 +1,83 @@
+import type { Recording } from "../harness/recordings.ts";
+import type { WireDialect } from "./answer-facts.ts";
+
+/** The provider of the gateway's configuration that stands for one that was recorded. */
+export interface WireTarget {
+  readonly dialect: WireDialect;
+  /** Its entry in the configuration, for a provider at this address. */
+  readonly config: (url: string) => string;
+}
+
+/** Kinds of their own among the servers that speak OpenAI's dialect, by the name that they were recorded under. */
+const openAiKinds: Readonly<Record<string, string>> = {
+  openai: "openai",
+  mistral: "mistral",
+  groq: "groq",
+  deepseek: "deepseek",
+  xai: "xai",
+  openrouter: "openrouter",
+  perplexity: "perplexity",
+  together: "together",
+  fireworks: "fireworks",
+  cerebras: "cerebras",
+  huggingface: "huggingface",
+  ollama: "ollama",
+  vllm: "vllm",
+  llamacpp: "llama.cpp",
+};
+
+/** APIs whose answers are conversations, whether the gateway has a kind of provider for them or not. */
+const chatApis: readonly string[] = [
+  "chat.completions",
+  "messages",
+  "generateContent",
+  "streamGenerateContent",
+  "responses",
+  "converse",
+  "converse-stream",
+  "invoke",
+  "invoke-with-response-stream",
+  "v1.chat",
+  "v2.chat",
+  "api.chat",
+  "api.generate",
+  "rawPredict",
+  "streamRawPredict",
+];
+
+/** Whether what was recorded at an API is a conversation. */
+export function isChatApi(api: string): boolean {
+  return chatApis.includes(api);
+}
+
+/** What stands for a recorded provider and API; undefined when the gateway has no kind of provider for it. */
+export function targetOf({ provider, api }: Pick<Recording, "provider" | "api">): WireTarget | undefined {
+  switch (api) {
+    case "chat.completions":
+      return provider === "azure"
+        ? { dialect: "openai", config: (url) => entry("azure-openai", url) }
+        : { dialect: "openai", config: (url) => entry(openAiKind(provider), `${url}/v1`) };
+    case "messages":
+      return { dialect: "anthropic", config: (url) => entry("anthropic", url) };
+    case "generateContent":
+    case "streamGenerateContent":
+      return { dialect: "gemini", config: (url) => entry("gemini", `${url}/v1beta`) };
+    default:
+      return undefined;
+  }
+}
+
+/** The name of a recorded provider and API in the configuration and the table. */
+export function targetName({ provider, api }: Pick<Recording, "provider" | "api">): string {
+  const family = api === "streamGenerateContent" ? "generateContent" : api;
+  return `${provider}.${family}`;
+}
+
+/** A provider that was recorded and has no kind of its own is one of the compatible servers. */
+function openAiKind(provider: string): string {
+  return openAiKinds[provider] ?? "openai-compatible";
+}
+
+function entry(kind: string, baseUrl: string): string {
+  return `{ kind: ${kind}, base_url: "${baseUrl}", api_key: wire-key-of-the-provider }`;
+}
