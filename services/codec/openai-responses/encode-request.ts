@@ -117,7 +117,7 @@ function encodeFormat(format: ResponseFormat | undefined): JsonObject | undefine
       const written: Record<string, Json> = { type: "json_schema", name: format.name || "response" };
       setDefined(written, "description", format.description || undefined);
       written["schema"] = readSchema(format.schemaJson || "{}", "response_format.json_schema.schema");
-      written["strict"] = format.strict ?? false;
+      setDefined(written, "strict", format.strict);
       return written;
     }
     default:

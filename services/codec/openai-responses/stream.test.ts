@@ -12,7 +12,7 @@ import {
   toolCallStart,
 } from "../chat/chat-events.ts";
 import { CodecError, type JsonObject, ProviderStreamError } from "../codec.ts";
-import { asObject, asString } from "../json/json-values.ts";
+import { asNumber, asObject, asString } from "../json/json-values.ts";
 import { createSseDecoder } from "../sse/sse-decoder.ts";
 import { type CollectedAnswer, collectEvents } from "../testing/collect-answer.ts";
 import { createOpenAiResponsesCodec } from "./openai-responses-codec.ts";
@@ -47,7 +47,8 @@ function read(bytes: Uint8Array): readonly JsonObject[] {
 function outline(events: readonly JsonObject[]): readonly string[] {
   return events.map((event) => {
     const kind = asString(asObject(event["item"])?.["type"]);
-    return [asString(event["type"]).replace("response.", ""), event["output_index"] ?? "", kind].join(" ").trim();
+    const index = asNumber(event["output_index"]) ?? "";
+    return `${asString(event["type"]).replace("response.", "")} ${index} ${kind}`.trim();
   });
 }
 
