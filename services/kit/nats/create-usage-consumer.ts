@@ -3,6 +3,7 @@ import { type ConsumerMessages, type JsMsg, jetstream, jetstreamManager } from "
 import { headers, nanos, type NatsConnection } from "@nats-io/transport-node";
 import { ensureDeadStream, ensureUsageStream } from "./ensure-streams.ts";
 import { type NatsLink, type NatsLinkState, openNatsLink } from "./nats-link.ts";
+import { readAhead } from "./read-ahead.ts";
 import { readBatches } from "./read-batches.ts";
 import { readUsageMessage, type UsageMessage, type UsageOutcome } from "./usage-message.ts";
 import {
@@ -145,7 +146,9 @@ class DurableConsumer implements UsageConsumer {
       watchdog = setTimeout(() => messages.stop(new Error("the server does not answer")), fetchMs + graceMs);
     };
     const giveBack = (message: JsMsg): void => message.nak(fetchMs);
-    const source = messages[Symbol.asyncIterator]();
+    // The library forgets what has arrived and was not taken when a fetch runs out while the ledger is slow; it would
+    // come again only after the server's patience.
+    const source = readAhead(messages[Symbol.asyncIterator]());
     const batches = readBatches(source, {
       size: this.#options.maxBatch ?? 500,
       delayMs: this.#options.maxDelayMs ?? 50,
@@ -165,6 +168,7 @@ class DurableConsumer implements UsageConsumer {
     } finally {
       clearTimeout(watchdog);
       messages.stop();
+      source.rest().forEach(giveBack);
     }
   }
 

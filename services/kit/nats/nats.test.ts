@@ -159,6 +159,24 @@ describe("usage events over NATS", { timeout: 120_000 }, () => {
   });
 
   describe("the consumer", () => {
+    it("takes each event once from a server that sends while the ledger is slow", async () => {
+      const release = Promise.withResolvers<void>();
+      const slow = consume(async (batch) => {
+        await release.promise;
+        return { confirmed: batch, poison: [] };
+      });
+      await publishUntilStored(publisher, events(5));
+      await eventually(() => slow.batches.length === 1);
+      await publishUntilStored(publisher, events(50, 5));
+      // Longer than a fetch lasts: what it brings meanwhile is still to be taken, well before the server sends it again.
+      await new Promise((resolve) => setTimeout(resolve, 2_500));
+      release.resolve();
+      const patience = performance.now() + 15_000;
+      await eventually(() => slow.received().length === 55 || performance.now() > patience);
+      assert.equal(slow.received().length, 55);
+      assert.equal(slow.batches.flat().length, 55);
+    });
+
     it("gets everything with what it carries, and has each journal told", async () => {
       const confirmed = new Set<bigint>();
       const unsubscribe = publisher.subscribeConfirmations(journalId, (sequences) => {
