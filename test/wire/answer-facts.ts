@@ -60,12 +60,15 @@ const finishWords: { readonly [D in WireDialect]: Readonly<Record<string, Finish
   },
 };
 
-/** What a dialect's word for the end means. Where tools are called, an ordinary stop asks for their results. */
+/** What a dialect's word for the end means. */
 export function readFinish(dialect: WireDialect, word: unknown, hasCalls: boolean): Finish {
-  if (typeof word !== "string" || word === "") {
-    return "none";
-  }
-  const finish = finishWords[dialect][word] ?? "stop";
+  return typeof word !== "string" || word === ""
+    ? "none"
+    : settleFinish(finishWords[dialect][word] ?? "stop", hasCalls);
+}
+
+/** Where tools are called an ordinary stop asks for their results: Google always says so, OpenAI for a named tool. */
+export function settleFinish(finish: Finish, hasCalls: boolean): Finish {
   return finish === "stop" && hasCalls ? "tool_calls" : finish;
 }
 
@@ -83,11 +86,13 @@ const usageReaders: { readonly [D in WireDialect]: (usage: JsonRecord) => TokenC
     const prompt = numberOf(usage["prompt_tokens"]);
     const completion = numberOf(usage["completion_tokens"]);
     const total = numberOf(usage["total_tokens"]);
-    const cacheRead =
+    const cached =
       numberOf(details["cached_tokens"]) ||
       numberOf(usage["prompt_cache_hit_tokens"]) ||
       numberOf(usage["num_cached_tokens"]) ||
       numberOf(usage["cached_tokens"]);
+    // Azure was seen to report more cached tokens than the prompt has; a part is no larger than its whole.
+    const cacheRead = Math.min(cached, prompt);
     const cacheWrite = numberOf(details["cache_write_tokens"]);
     const stated = numberOf(recordOf(usage["completion_tokens_details"])["reasoning_tokens"]);
     // Some count reasoning beside the completion, and the total tells; one that tells nothing else has only the total.

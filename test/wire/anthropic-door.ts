@@ -8,6 +8,8 @@ import type { DoorRequest, WireDoor } from "./wire-door.ts";
 export const anthropicDoor: WireDoor = createHttpDoor({
   name: "anthropic",
   dialect: "anthropic",
+  // A refusal is text with a stop reason of its own.
+  express: (facts) => ({ ...facts, text: facts.text + facts.refusal, refusal: "" }),
   path: () => "/v1/messages",
   headers: (key) => ({ "x-api-key": key, "anthropic-version": "2023-06-01" }),
   body: (request) =>

@@ -24,6 +24,8 @@ export function checkAnthropicMessage(body: JsonRecord): readonly string[] {
   checkHead(problems, body);
   expect(problems, stopReasons.includes(body["stop_reason"]), `stop_reason ${body["stop_reason"]}`);
   checkUsage(problems, body["usage"]);
+  const types = listOf(body["content"]).map((block) => recordOf(block)["type"]);
+  checkCalls(problems, types.includes("tool_use"), body["stop_reason"]);
   for (const block of listOf(body["content"]).map(recordOf)) {
     checkBlock(problems, block);
     expect(problems, block["type"] !== "text" || block["text"] !== "", "a text block is empty");
@@ -42,6 +44,7 @@ export function checkAnthropicEvents(events: readonly JsonRecord[], text: string
   expect(problems, listOf(message["content"]).length === 0, "message_start has content");
   checkUsage(problems, message["usage"]);
   let open: string | undefined;
+  let hasCalls = false;
   let count = 0;
   const ends: unknown[] = [];
   for (const event of rest) {
@@ -53,6 +56,7 @@ export function checkAnthropicEvents(events: readonly JsonRecord[], text: string
         expect(problems, index === count, "blocks are not counted from 0");
         checkBlock(problems, block);
         open = String(block["type"]);
+        hasCalls ||= open === "tool_use";
         count += 1;
         break;
       }
@@ -69,6 +73,7 @@ export function checkAnthropicEvents(events: readonly JsonRecord[], text: string
       case "message_delta":
         expect(problems, open === undefined, "message_delta inside a block");
         expect(problems, stopReasons.includes(recordOf(event["delta"])["stop_reason"]), "message_delta's stop_reason");
+        checkCalls(problems, hasCalls, recordOf(event["delta"])["stop_reason"]);
         checkUsage(problems, event["usage"]);
         ends.push(type);
         break;
@@ -116,6 +121,11 @@ function checkBlock(problems: string[], block: JsonRecord): void {
     default:
       problems.push(`a block of type ${block["type"]}`);
   }
+}
+
+/** Clients run tools only when the stop reason says so. */
+function checkCalls(problems: string[], hasCalls: boolean, stopReason: unknown): void {
+  expect(problems, !hasCalls || stopReason !== "end_turn", "tools are called and the turn ends");
 }
 
 function checkUsage(problems: string[], usage: unknown): void {

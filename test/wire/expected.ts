@@ -1,6 +1,7 @@
+import { sseData } from "../harness/sse-data.ts";
 import type { Recording } from "../harness/recordings.ts";
 import { type AnswerFacts, readFinish, readUsage, type WireDialect } from "./answer-facts.ts";
-import { parseArguments } from "./json.ts";
+import { parseArguments, parseJson, recordOf, textOf } from "./json.ts";
 
 /** What a recorded answer says, as whoever recorded it read it. */
 export function expectedAnswer({ derived }: Recording, dialect: WireDialect): AnswerFacts {
@@ -75,7 +76,15 @@ export function expectedError({ status, body }: Pick<Recording, "status" | "body
 }
 
 /** The message of a recorded error, wherever its shape has it; empty when there is none. */
-export function recordedMessage(body: string): string {
-  const found = /"(?:message|detail)"\s*:\s*("(?:[^"\\]|\\.)*")/.exec(body)?.[1];
-  return found === undefined ? "" : String(JSON.parse(found));
+export function recordedMessage(recording: Recording): string {
+  const parsed = parseRecorded(recording);
+  const body = recordOf(Array.isArray(parsed) ? parsed[0] : parsed);
+  const { error } = body;
+  return (
+    [recordOf(error)["message"], error, body["message"], body["detail"]].map(textOf).find((text) => text !== "") ?? ""
+  );
+}
+
+function parseRecorded({ transport, body }: Recording): unknown {
+  return parseJson(transport === "sse" ? (sseData(body)[0] ?? "") : body);
 }

@@ -8,6 +8,13 @@ import type { DoorRequest, WireDoor } from "./wire-door.ts";
 export const geminiDoor: WireDoor = createHttpDoor({
   name: "gemini",
   dialect: "gemini",
+  // A refusal is text, and what was written to a cache is input like any other: Google bills caches by time.
+  express: ({ usage, ...facts }) => ({
+    ...facts,
+    text: facts.text + facts.refusal,
+    refusal: "",
+    usage: usage && { ...usage, uncached: usage.uncached + usage.cacheWrite, cacheWrite: 0 },
+  }),
   path: ({ model, stream }) =>
     `/v1beta/models/${encodeURIComponent(model)}:${stream ? "streamGenerateContent?alt=sse" : "generateContent"}`,
   headers: (key) => ({ "x-goog-api-key": key }),

@@ -8,6 +8,7 @@ import { answerTimeoutMs, type DoorAnswer, type DoorError, type DoorRequest, typ
 export interface HttpDialect {
   readonly name: string;
   readonly dialect: WireDialect;
+  express(facts: AnswerFacts): AnswerFacts;
   path(request: DoorRequest): string;
   headers(key: string): Readonly<Record<string, string>>;
   body(request: DoorRequest): JsonRecord;
@@ -25,6 +26,7 @@ export function createHttpDoor(spoken: HttpDialect): WireDoor {
   return {
     name: spoken.name,
     dialect: spoken.dialect,
+    express: (facts) => spoken.express(facts),
     async ask(gateway: Gateway, request: DoorRequest): Promise<DoorAnswer> {
       const sent = spoken.body(request);
       const response = await fetch(gateway.url + spoken.path(request), {

@@ -4,7 +4,7 @@ import type { Recording } from "../harness/recordings.ts";
 import { startReplayProvider } from "../harness/replay-provider.ts";
 import { type Gateway, startGateway } from "../harness/start-gateway.ts";
 import { waitUntil } from "../harness/wait-until.ts";
-import { readTools } from "./answer-facts.ts";
+import { readTools, settleFinish } from "./answer-facts.ts";
 import { compareAnswer, compareUsage, isFailure } from "./compare-answer.ts";
 import { expectedAnswer } from "./expected.ts";
 import { wireExceptions } from "./exceptions.ts";
@@ -169,9 +169,10 @@ function compareRows({ recording, target }: Play, rows: readonly UsageEvent[]): 
   }
   const expected = expectedAnswer(recording, target.dialect);
   const usage = classesOf(row.usage);
+  const finish = settleFinish(finishOf(row.finishReason), expected.toolCalls.length > 0);
   return [
     ...(row.outcome === Outcome.SUCCEEDED ? [] : [`the ledger's outcome is ${row.outcome}`]),
-    ...(finishOf(row.finishReason) === expected.finish ? [] : [`the ledger's finish is ${finishOf(row.finishReason)}`]),
+    ...(finish === expected.finish ? [] : [`the ledger's finish is ${finish}`]),
     ...compareUsage("the ledger's usage", usage, expected.usage),
     ...(row.usage?.estimated === (expected.usage === undefined) ? [] : ["the ledger's usage is not as reported"]),
   ];

@@ -8,7 +8,7 @@ import { type ErrorReason, ErrorReasonSchema } from "#gen/penstock/type/v1/error
 import { errorDetailOf } from "#kit/errors/gateway-error.ts";
 import { reasonEntry } from "#kit/errors/reasons.ts";
 import { type Gateway, withKey } from "../harness/start-gateway.ts";
-import type { AnswerFacts, Finish, TokenClasses } from "./answer-facts.ts";
+import { type AnswerFacts, type Finish, settleFinish, type TokenClasses } from "./answer-facts.ts";
 import { parseArguments } from "./json.ts";
 import { answerTimeoutMs, type DoorAnswer, type DoorRequest, type WireDoor } from "./wire-door.ts";
 
@@ -16,6 +16,7 @@ import { answerTimeoutMs, type DoorAnswer, type DoorRequest, type WireDoor } fro
 export const typedDoor: WireDoor = {
   name: "typed",
   dialect: undefined,
+  express: (facts) => facts,
   async ask(gateway, request) {
     let requestId = "";
     const options = {
@@ -84,14 +85,15 @@ function nameOf(reason: ErrorReason): string {
 function readResponse(response: ChatResponse | undefined): AnswerFacts {
   const candidate = response?.candidates[0];
   const parts = (candidate?.message?.parts ?? []).map((part) => part.content);
+  const toolCalls = parts.flatMap((part) =>
+    part.case === "toolCall" ? [{ name: part.value.name, arguments: parseArguments(part.value.argumentsJson) }] : [],
+  );
   return {
     text: parts.map((part) => (part.case === "text" ? part.value.text : "")).join(""),
     reasoning: parts.map((part) => (part.case === "reasoning" ? part.value.text : "")).join(""),
     refusal: parts.map((part) => (part.case === "refusal" ? part.value.text : "")).join(""),
-    toolCalls: parts.flatMap((part) =>
-      part.case === "toolCall" ? [{ name: part.value.name, arguments: parseArguments(part.value.argumentsJson) }] : [],
-    ),
-    finish: finishOf(candidate?.finishReason),
+    toolCalls,
+    finish: settleFinish(finishOf(candidate?.finishReason), toolCalls.length > 0),
     usage: classesOf(response?.usage),
   };
 }
@@ -148,7 +150,7 @@ async function readEvents(
     reasoning,
     refusal,
     toolCalls: calls.map((call) => ({ name: call.name, arguments: parseArguments(call.json) })),
-    finish: finishOf(finish),
+    finish: settleFinish(finishOf(finish), calls.length > 0),
     usage: classesOf(usage),
   };
 }

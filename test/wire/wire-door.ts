@@ -43,6 +43,8 @@ export interface WireDoor {
   readonly name: string;
   /** The dialect whose recorded requests it takes as they are; undefined for the typed API. */
   readonly dialect: WireDialect | undefined;
+  /** What the door's dialect can say of an answer: what it has no place for, it says in the nearest one. */
+  express(facts: AnswerFacts): AnswerFacts;
   /** Asks and reads. Rejects when no answer came in time. */
   ask(gateway: Gateway, request: DoorRequest): Promise<DoorAnswer>;
 }

@@ -2,7 +2,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ProviderErrorClass } from "#gen/penstock/type/v1/error_pb.ts";
 import type { ConnectorEvent } from "#gen/penstock/connector/v1/connector_service_pb.ts";
+import { createOpenAiChatCodec } from "#codec/openai-chat/openai-chat-codec.ts";
+import { parseErrorBody } from "./attempt-failures.ts";
 import { AttemptStream } from "./attempt-stream.ts";
+import { ForwardStream } from "./forward-stream.ts";
 import { failureOfStatus } from "./map-provider-error.ts";
 import { maskSecrets } from "./mask-secrets.ts";
 import { parseRetryAfter } from "./parse-retry-after.ts";
@@ -60,6 +63,7 @@ test("sorts answers with an error status by what can be done about them", () => 
     [429, {}, ProviderErrorClass.RATE_LIMITED, false],
     [429, { code: "insufficient_quota" }, ProviderErrorClass.QUOTA, false],
     [500, {}, ProviderErrorClass.SERVER, true],
+    [498, {}, ProviderErrorClass.OVERLOADED, false],
     [503, {}, ProviderErrorClass.OVERLOADED, false],
     [529, { type: "overloaded_error" }, ProviderErrorClass.OVERLOADED, false],
     [504, {}, ProviderErrorClass.TIMEOUT, true],
@@ -69,6 +73,37 @@ test("sorts answers with an error status by what can be done about them", () => 
     const failure = failureOfStatus(status, {}, decoded(error), now);
     assert.equal(failure.errorClass, errorClass, `${status} ${JSON.stringify(error)}`);
     assert.equal(failure.mayHaveBilled, mayHaveBilled, `${status} ${JSON.stringify(error)}`);
+  }
+});
+
+test("reads an error that comes as an event, and nothing in an error page", () => {
+  const read = (text: string) => parseErrorBody([new TextEncoder().encode(text)]);
+  const error = { error: { code: 404, message: "no such model" } };
+  assert.deepEqual(read(JSON.stringify(error)), error);
+  assert.deepEqual(read(JSON.stringify(error, undefined, 2)), error);
+  assert.deepEqual(read(`data: ${JSON.stringify(error)}\r\n\r\n`), error);
+  assert.equal(read("<html>data: none</html>"), undefined);
+});
+
+test("ends a forwarded stream with the blank line that its final marker needs, wherever the bytes were cut", () => {
+  const chunk = 'data: {"choices":[{"index":0,"delta":{"content":"x"},"finish_reason":"stop"}]}';
+  for (const lineEnd of ["\n", "\r\n"]) {
+    const whole = `${chunk}${lineEnd}${lineEnd}data: [DONE]${lineEnd}${lineEnd}`;
+    for (let cut = 1; cut < whole.length; cut++) {
+      const reader = new ForwardStream({
+        observer: createOpenAiChatCodec().createStreamObserver({ stripUsage: false }),
+        hasFinalMarker: true,
+        inputBytes: 1,
+      });
+      let forwarded = "";
+      for (const piece of [whole.slice(0, cut), whole.slice(cut)]) {
+        if (!reader.over) {
+          forwarded += Buffer.from(reader.push(Buffer.from(piece))).toString();
+        }
+      }
+      forwarded += Buffer.from(reader.finish()?.bytes ?? []).toString();
+      assert.match(forwarded, /data: \[DONE\](?:\r?\n){2}$/, `cut at ${cut}`);
+    }
   }
 });
 

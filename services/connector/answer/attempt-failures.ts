@@ -29,9 +29,10 @@ export function statusOfDecoded(decoded: DecodedError): number {
 
 /** The JSON of an error's body; undefined for an error page, whose text tells a caller nothing that its status does not. */
 export function parseErrorBody(chunks: readonly Uint8Array[]): Json | undefined {
+  const text = Buffer.concat(chunks).toString("utf8");
   try {
-    // Whatever JSON.parse makes is a Json.
-    return JSON.parse(Buffer.concat(chunks).toString("utf8")) as Json;
+    // Google writes the error of a streaming method as an event. Whatever JSON.parse makes is a Json.
+    return JSON.parse(/^data:(.*)/m.exec(text)?.[1] ?? text) as Json;
   } catch (error) {
     if (error instanceof SyntaxError) {
       return undefined;

@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer";
 import type { StreamObserver } from "#codec/codec.ts";
 import { FinishReason, type Usage } from "#gen/penstock/type/v1/usage_pb.ts";
 import { type AnswerEnd, type AnswerReader, noBytes } from "./answer-reader.ts";
@@ -58,7 +59,7 @@ export class ForwardStream implements AnswerReader {
       return undefined;
     }
     return {
-      bytes: this.#held,
+      bytes: withBlankLine(this.#held),
       end: {
         usage: credibleUsage(observer.usage) ?? this.#estimate(),
         finishReason: observer.finishReason,
@@ -70,4 +71,13 @@ export class ForwardStream implements AnswerReader {
   #estimate(): Usage {
     return estimateUsage(this.#inputBytes, this.#observer.countedOutputTokens);
   }
+}
+
+/** An event counts only with the blank line after it, which may not have come yet when the final marker was seen. */
+function withBlankLine(bytes: Uint8Array): Uint8Array {
+  const end = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).subarray(-4).toString("latin1");
+  if (end === "" || /(?:\r\n|\n|\r(?!\n)){2}$/.test(end)) {
+    return bytes;
+  }
+  return Buffer.concat([bytes, Buffer.from(end.endsWith("\n") ? "\n" : end.endsWith("\r") ? "\n\r\n" : "\n\n")]);
 }

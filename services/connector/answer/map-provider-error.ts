@@ -86,6 +86,8 @@ function classOf(status: number, decoded: DecodedError): ProviderErrorClass {
       return ProviderErrorClass.TIMEOUT;
     case 429:
       return ProviderErrorClass.RATE_LIMITED;
+    // Groq's word for no capacity.
+    case 498:
     case 503:
     case 529:
       return ProviderErrorClass.OVERLOADED;

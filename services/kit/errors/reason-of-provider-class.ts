@@ -22,9 +22,11 @@ export function reasonOfProviderClass(errorClass: ProviderErrorClass): ErrorReas
       return ErrorReason.UPSTREAM_TRUNCATED;
     case ProviderErrorClass.MALFORMED:
       return ErrorReason.UPSTREAM_MALFORMED;
+    case ProviderErrorClass.MODEL_NOT_FOUND:
+      // Whoever names `provider/model` names the provider's models too.
+      return ErrorReason.MODEL_NOT_FOUND;
     case ProviderErrorClass.AUTH:
     case ProviderErrorClass.QUOTA:
-    case ProviderErrorClass.MODEL_NOT_FOUND:
       // The operator's account is at fault, not the caller.
       return ErrorReason.UPSTREAM_AUTH;
     default:

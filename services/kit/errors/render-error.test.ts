@@ -1,9 +1,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { create } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { Dialect } from "#gen/penstock/type/v1/dialect_pb.ts";
-import { ErrorReason, ErrorReasonSchema } from "#gen/penstock/type/v1/error_pb.ts";
+import {
+  ErrorReason,
+  ErrorReasonSchema,
+  ProviderErrorClass,
+  ProviderErrorSchema,
+} from "#gen/penstock/type/v1/error_pb.ts";
 import { gatewayError } from "./gateway-error.ts";
+import { reasonOfProviderClass } from "./reason-of-provider-class.ts";
 import { reasonEntry, reasons } from "./reasons.ts";
 import { renderError, renderStreamError } from "./render-error.ts";
 
@@ -46,6 +53,25 @@ test("writes Anthropic's and Gemini's shapes", () => {
   assert.deepEqual(JSON.parse(renderError(Dialect.GEMINI, error, "req_1").body), {
     error: { code: 404, message: "No such model.", status: "NOT_FOUND" },
   });
+});
+
+test("keeps the status with which a provider refused a request, and no other status of a provider", () => {
+  const refused = (reason: ErrorReason, httpStatus: number) =>
+    gatewayError(reason, "No.", { providerError: create(ProviderErrorSchema, { httpStatus }) });
+  const statusOf = (reason: ErrorReason, httpStatus: number): number =>
+    renderError(Dialect.OPENAI_CHAT, refused(reason, httpStatus), "req_1").status;
+  assert.equal(statusOf(ErrorReason.INVALID_REQUEST, 422), 422);
+  assert.equal(statusOf(ErrorReason.INVALID_REQUEST, 0), 400);
+  assert.equal(statusOf(ErrorReason.INVALID_REQUEST, 200), 400);
+  assert.equal(statusOf(ErrorReason.UPSTREAM_AUTH, 401), 502);
+  const { body } = renderError(Dialect.ANTHROPIC_MESSAGES, refused(ErrorReason.INVALID_REQUEST, 413), "req_1");
+  assert.equal(JSON.parse(body).error.type, "request_too_large");
+});
+
+test("tells whoever named a model that its provider does not know it, and nobody that the gateway's own key is wrong", () => {
+  assert.equal(reasonOfProviderClass(ProviderErrorClass.MODEL_NOT_FOUND), ErrorReason.MODEL_NOT_FOUND);
+  assert.equal(reasonOfProviderClass(ProviderErrorClass.AUTH), ErrorReason.UPSTREAM_AUTH);
+  assert.equal(reasonOfProviderClass(ProviderErrorClass.QUOTA), ErrorReason.UPSTREAM_AUTH);
 });
 
 test("shows nothing of an error that is not of the catalogue", () => {

@@ -15,6 +15,7 @@ export interface RenderedError {
 
 interface ErrorFacts {
   readonly entry: ReasonEntry;
+  readonly status: number;
   readonly message: string;
   readonly param: string | null;
   readonly code: string | null;
@@ -32,7 +33,7 @@ export function renderError(dialect: Dialect, error: ConnectError, requestId: st
   const facts = factsOf(error);
   const retryDelayMs = retryDelayMsOf(detail.retryDelay);
   return {
-    status: facts.entry.httpStatus,
+    status: facts.status,
     headers: {
       "x-should-retry": facts.entry.retryable ? "true" : "false",
       ...(retryDelayMs === undefined
@@ -57,6 +58,9 @@ function factsOf(error: ConnectError): ErrorFacts {
   const fromProvider = provider !== undefined && entry.code === Code.InvalidArgument;
   return {
     entry,
+    // What the provider refused as the caller's mistake keeps its status: 413 and 422 say more than 400.
+    status:
+      fromProvider && provider.httpStatus >= 400 && provider.httpStatus < 500 ? provider.httpStatus : entry.httpStatus,
     message: internal ? internalMessage : error.rawMessage,
     param: detail.metadata["param"] ?? ((fromProvider ? provider.param : "") || null),
     code: detail.metadata["code"] ?? ((fromProvider ? provider.code : "") || entry.openaiCode),
@@ -74,12 +78,15 @@ function errorBody(dialect: Dialect, facts: ErrorFacts, requestId: string): obje
     case Dialect.ANTHROPIC_MESSAGES:
       return {
         type: "error",
-        error: { type: facts.entry.anthropicType, message: facts.message },
+        error: {
+          type: facts.status === 413 ? "request_too_large" : facts.entry.anthropicType,
+          message: facts.message,
+        },
         request_id: requestId,
       };
     case Dialect.GEMINI:
       return {
-        error: { code: facts.entry.httpStatus, message: facts.message, status: facts.entry.geminiStatus },
+        error: { code: facts.status, message: facts.message, status: facts.entry.geminiStatus },
       };
     default:
       return { error: { message: facts.message, type: facts.type, param: facts.param, code: facts.code } };
