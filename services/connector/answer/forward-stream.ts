@@ -76,8 +76,9 @@ export class ForwardStream implements AnswerReader {
 /** An event counts only with the blank line after it, which may not have come yet when the final marker was seen. */
 function withBlankLine(bytes: Uint8Array): Uint8Array {
   const end = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).subarray(-4).toString("latin1");
-  if (end === "" || /(?:\r\n|\n|\r(?!\n)){2}$/.test(end)) {
+  if (end === "" || /\n\r?\n$|\r\r$/.test(end)) {
     return bytes;
   }
-  return Buffer.concat([bytes, Buffer.from(end.endsWith("\n") ? "\n" : end.endsWith("\r") ? "\n\r\n" : "\n\n")]);
+  const missing = /\n\r?$/.test(end) ? "\n" : end.endsWith("\r") ? "\n\r\n" : "\n\n";
+  return Buffer.concat([bytes, Buffer.from(missing)]);
 }
