@@ -1,3 +1,4 @@
+import { expectShape } from "./expect-shape.ts";
 import { isRecord, type JsonRecord, listOf, recordOf } from "./json.ts";
 
 const stopReasons: readonly unknown[] = [
@@ -22,13 +23,13 @@ const deltasOf: Readonly<Record<string, readonly unknown[]>> = {
 export function checkAnthropicMessage(body: JsonRecord): readonly string[] {
   const problems: string[] = [];
   checkHead(problems, body);
-  expect(problems, stopReasons.includes(body["stop_reason"]), `stop_reason ${body["stop_reason"]}`);
+  expectShape(problems, stopReasons.includes(body["stop_reason"]), "stop_reason", body["stop_reason"]);
   checkUsage(problems, body["usage"]);
   const types = listOf(body["content"]).map((block) => recordOf(block)["type"]);
   checkCalls(problems, types.includes("tool_use"), body["stop_reason"]);
   for (const block of listOf(body["content"]).map(recordOf)) {
     checkBlock(problems, block);
-    expect(problems, block["type"] !== "text" || block["text"] !== "", "a text block is empty");
+    expectShape(problems, block["type"] !== "text" || block["text"] !== "", "a text block is empty");
   }
   return problems;
 }
@@ -37,11 +38,11 @@ export function checkAnthropicMessage(body: JsonRecord): readonly string[] {
 export function checkAnthropicEvents(events: readonly JsonRecord[], text: string): readonly string[] {
   const problems: string[] = [];
   const [first, ...rest] = events;
-  expect(problems, first?.["type"] === "message_start", "the first event is not message_start");
+  expectShape(problems, first?.["type"] === "message_start", "the first event is not message_start");
   const message = recordOf(first?.["message"]);
   checkHead(problems, message);
-  expect(problems, message["stop_reason"] === null, "message_start has a stop_reason");
-  expect(problems, listOf(message["content"]).length === 0, "message_start has content");
+  expectShape(problems, message["stop_reason"] === null, "message_start has a stop_reason");
+  expectShape(problems, listOf(message["content"]).length === 0, "message_start has content");
   checkUsage(problems, message["usage"]);
   let open: string | undefined;
   let hasCalls = false;
@@ -52,8 +53,12 @@ export function checkAnthropicEvents(events: readonly JsonRecord[], text: string
     switch (type) {
       case "content_block_start": {
         const block = recordOf(event["content_block"]);
-        expect(problems, open === undefined && ends.length === 0, "a block begins inside another or after the end");
-        expect(problems, index === count, "blocks are not counted from 0");
+        expectShape(
+          problems,
+          open === undefined && ends.length === 0,
+          "a block begins inside another or after the end",
+        );
+        expectShape(problems, index === count, "blocks are not counted from 0");
         checkBlock(problems, block);
         open = String(block["type"]);
         hasCalls ||= open === "tool_use";
@@ -62,17 +67,21 @@ export function checkAnthropicEvents(events: readonly JsonRecord[], text: string
       }
       case "content_block_delta": {
         const delta = recordOf(event["delta"])["type"];
-        expect(problems, index === count - 1, "a delta is not of the open block");
-        expect(problems, deltasOf[open ?? ""]?.includes(delta) ?? false, `${delta} in a block of ${open}`);
+        expectShape(problems, index === count - 1, "a delta is not of the open block");
+        expectShape(problems, deltasOf[open ?? ""]?.includes(delta) ?? false, "a block does not take", delta);
         break;
       }
       case "content_block_stop":
-        expect(problems, open !== undefined && index === count - 1, "a block ends that is not open");
+        expectShape(problems, open !== undefined && index === count - 1, "a block ends that is not open");
         open = undefined;
         break;
       case "message_delta":
-        expect(problems, open === undefined, "message_delta inside a block");
-        expect(problems, stopReasons.includes(recordOf(event["delta"])["stop_reason"]), "message_delta's stop_reason");
+        expectShape(problems, open === undefined, "message_delta inside a block");
+        expectShape(
+          problems,
+          stopReasons.includes(recordOf(event["delta"])["stop_reason"]),
+          "message_delta's stop_reason",
+        );
         checkCalls(problems, hasCalls, recordOf(event["delta"])["stop_reason"]);
         checkUsage(problems, event["usage"]);
         ends.push(type);
@@ -83,58 +92,56 @@ export function checkAnthropicEvents(events: readonly JsonRecord[], text: string
       case "ping":
         break;
       default:
-        problems.push(`an event of type ${type}`);
+        problems.push(`an event of type ${JSON.stringify(type)}`);
     }
   }
-  expect(problems, ends.join() === "message_delta,message_stop", `the stream ends with ${ends.join()}`);
+  expectShape(problems, ends.join() === "message_delta,message_stop", `the stream ends with ${ends.join()}`);
   const named = [...text.matchAll(/^event: (.*)$/gm)].map((match) => match[1]);
-  expect(problems, named.join() === events.map((event) => event["type"]).join(), "events are not named by their types");
+  expectShape(
+    problems,
+    named.join() === events.map((event) => event["type"]).join(),
+    "events are not named by their types",
+  );
   return [...new Set(problems)];
 }
 
 function checkHead(problems: string[], message: JsonRecord): void {
-  expect(problems, typeof message["id"] === "string" && message["id"] !== "", "id is empty");
-  expect(problems, message["type"] === "message", "type is not message");
-  expect(problems, message["role"] === "assistant", "role is not assistant");
-  expect(problems, typeof message["model"] === "string", "model is no string");
-  expect(problems, Array.isArray(message["content"]), "content is no array");
-  expect(problems, "stop_sequence" in message, "stop_sequence is missing");
+  expectShape(problems, typeof message["id"] === "string" && message["id"] !== "", "id is empty");
+  expectShape(problems, message["type"] === "message", "type is not message");
+  expectShape(problems, message["role"] === "assistant", "role is not assistant");
+  expectShape(problems, typeof message["model"] === "string", "model is no string");
+  expectShape(problems, Array.isArray(message["content"]), "content is no array");
+  expectShape(problems, "stop_sequence" in message, "stop_sequence is missing");
 }
 
 function checkBlock(problems: string[], block: JsonRecord): void {
   switch (block["type"]) {
     case "text":
-      expect(problems, typeof block["text"] === "string", "a text block has no text");
+      expectShape(problems, typeof block["text"] === "string", "a text block has no text");
       break;
     case "thinking":
-      expect(problems, typeof block["thinking"] === "string", "a thinking block has no thinking");
-      expect(problems, typeof block["signature"] === "string", "a thinking block has no signature");
+      expectShape(problems, typeof block["thinking"] === "string", "a thinking block has no thinking");
+      expectShape(problems, typeof block["signature"] === "string", "a thinking block has no signature");
       break;
     case "redacted_thinking":
-      expect(problems, typeof block["data"] === "string", "a redacted block has no data");
+      expectShape(problems, typeof block["data"] === "string", "a redacted block has no data");
       break;
     case "tool_use":
-      expect(problems, typeof block["id"] === "string" && block["id"] !== "", "a call has no id");
-      expect(problems, typeof block["name"] === "string" && block["name"] !== "", "a call has no name");
-      expect(problems, isRecord(block["input"]), "a call's input is no object");
+      expectShape(problems, typeof block["id"] === "string" && block["id"] !== "", "a call has no id");
+      expectShape(problems, typeof block["name"] === "string" && block["name"] !== "", "a call has no name");
+      expectShape(problems, isRecord(block["input"]), "a call's input is no object");
       break;
     default:
-      problems.push(`a block of type ${block["type"]}`);
+      problems.push(`a block of type ${JSON.stringify(block["type"])}`);
   }
 }
 
 /** Clients run tools only when the stop reason says so. */
 function checkCalls(problems: string[], hasCalls: boolean, stopReason: unknown): void {
-  expect(problems, !hasCalls || stopReason !== "end_turn", "tools are called and the turn ends");
+  expectShape(problems, !hasCalls || stopReason !== "end_turn", "tools are called and the turn ends");
 }
 
 function checkUsage(problems: string[], usage: unknown): void {
   const { input_tokens: input, output_tokens: output } = recordOf(usage);
-  expect(problems, typeof input === "number" && typeof output === "number", "usage lacks a count");
-}
-
-function expect(problems: string[], holds: boolean, problem: string): void {
-  if (!holds) {
-    problems.push(problem);
-  }
+  expectShape(problems, typeof input === "number" && typeof output === "number", "usage lacks a count");
 }

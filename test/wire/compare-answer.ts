@@ -105,6 +105,8 @@ function compareError({ recording, door, answer, upstream }: PlayedAnswer): read
   return [
     ...compareValue("status", answer.status, expected.status),
     ...compareValue("x-should-retry", answer.shouldRetry, String(expected.retry)),
+    ...(recording.headers["retry-after"] === undefined || answer.retryAfter !== undefined ? [] : ["no retry-after"]),
+    ...(answer.requestId === "" ? ["no request id"] : []),
     ...compareValue("error type", error.type, type),
     ...(error.message.includes(message) || (isRefusedHere && answer.status === recording.status)
       ? []

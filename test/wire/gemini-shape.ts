@@ -1,3 +1,4 @@
+import { expectShape } from "./expect-shape.ts";
 import { isRecord, type JsonRecord, listOf, numberOf, recordOf } from "./json.ts";
 
 const finishReasons: readonly unknown[] = [
@@ -25,7 +26,7 @@ export function checkGeminiResponse(body: JsonRecord): readonly string[] {
   const problems: string[] = [];
   checkResponse(problems, body);
   for (const candidate of listOf(body["candidates"]).map(recordOf)) {
-    expect(problems, candidate["finishReason"] !== undefined, "a candidate has no finishReason");
+    expectShape(problems, candidate["finishReason"] !== undefined, "a candidate has no finishReason");
   }
   return problems;
 }
@@ -37,28 +38,28 @@ export function checkGeminiChunks(events: readonly JsonRecord[], text: string): 
   for (const event of events) {
     checkResponse(problems, event);
     for (const candidate of listOf(event["candidates"]).map(recordOf)) {
-      expect(problems, !finished.has(candidate["index"]), "a candidate goes on after its finish");
+      expectShape(problems, !finished.has(candidate["index"]), "a candidate goes on after its finish");
       if (candidate["finishReason"] !== undefined) {
         finished.add(candidate["index"]);
       }
     }
   }
-  expect(problems, finished.size > 0, "no candidate has a finish");
-  expect(problems, !text.includes("[DONE]"), "the stream has OpenAI's final marker");
-  expect(problems, text.endsWith("\r\n\r\n"), "events are not separated as Google separates them");
+  expectShape(problems, finished.size > 0, "no candidate has a finish");
+  expectShape(problems, !text.includes("[DONE]"), "the stream has OpenAI's final marker");
+  expectShape(problems, text.endsWith("\r\n\r\n"), "events are not separated as Google separates them");
   return [...new Set(problems)];
 }
 
 function checkResponse(problems: string[], body: JsonRecord): void {
-  expect(problems, listOf(body["candidates"]).length > 0, "candidates is empty");
-  expect(problems, typeof body["modelVersion"] === "string", "modelVersion is missing");
-  expect(problems, typeof body["responseId"] === "string" && body["responseId"] !== "", "responseId is missing");
+  expectShape(problems, listOf(body["candidates"]).length > 0, "candidates is empty");
+  expectShape(problems, typeof body["modelVersion"] === "string", "modelVersion is missing");
+  expectShape(problems, typeof body["responseId"] === "string" && body["responseId"] !== "", "responseId is missing");
   for (const candidate of listOf(body["candidates"]).map(recordOf)) {
     const content = recordOf(candidate["content"]);
-    expect(problems, content["role"] === "model", "content.role is not model");
-    expect(problems, typeof candidate["index"] === "number", "candidate.index is missing");
+    expectShape(problems, content["role"] === "model", "content.role is not model");
+    expectShape(problems, typeof candidate["index"] === "number", "candidate.index is missing");
     const finish = candidate["finishReason"];
-    expect(problems, finish === undefined || finishReasons.includes(finish), `finishReason ${finish}`);
+    expectShape(problems, finish === undefined || finishReasons.includes(finish), "finishReason", finish);
     for (const part of listOf(content["parts"]).map(recordOf)) {
       checkPart(problems, part);
     }
@@ -69,23 +70,17 @@ function checkResponse(problems: string[], body: JsonRecord): void {
 }
 
 function checkPart(problems: string[], part: JsonRecord): void {
-  expect(problems, contents.filter((name) => part[name] !== undefined).length === 1, "a part has not one content");
-  expect(problems, part["text"] === undefined || typeof part["text"] === "string", "a part's text is no string");
+  expectShape(problems, contents.filter((name) => part[name] !== undefined).length === 1, "a part has not one content");
+  expectShape(problems, part["text"] === undefined || typeof part["text"] === "string", "a part's text is no string");
   const call = part["functionCall"];
   if (call !== undefined) {
-    expect(problems, typeof recordOf(call)["name"] === "string", "a functionCall has no name");
-    expect(problems, isRecord(recordOf(call)["args"]), "a functionCall's args is no object");
+    expectShape(problems, typeof recordOf(call)["name"] === "string", "a functionCall has no name");
+    expectShape(problems, isRecord(recordOf(call)["args"]), "a functionCall's args is no object");
   }
 }
 
 function checkUsage(problems: string[], usage: JsonRecord): void {
   const parts = ["promptTokenCount", "candidatesTokenCount", "thoughtsTokenCount", "toolUsePromptTokenCount"];
   const sum = parts.reduce((total, name) => total + numberOf(usage[name]), 0);
-  expect(problems, numberOf(usage["totalTokenCount"]) === sum, "usageMetadata does not add up");
-}
-
-function expect(problems: string[], holds: boolean, problem: string): void {
-  if (!holds) {
-    problems.push(problem);
-  }
+  expectShape(problems, numberOf(usage["totalTokenCount"]) === sum, "usageMetadata does not add up");
 }

@@ -40,6 +40,7 @@ export function createHttpDoor(spoken: HttpDialect): WireDoor {
         status: response.status,
         requestId: response.headers.get("x-request-id") ?? "",
         shouldRetry: response.headers.get("x-should-retry") ?? undefined,
+        retryAfter: response.headers.get("retry-after") ?? undefined,
         sent,
         raw,
         ...(await readBody(spoken, request, response, raw)),
@@ -87,7 +88,7 @@ async function readBody(spoken: HttpDialect, request: DoorRequest, response: Res
 }
 
 /** The events of a stream as JSON, without OpenAI's final marker. */
-export function parseEvents(raw: string): readonly JsonRecord[] {
+function parseEvents(raw: string): readonly JsonRecord[] {
   return sseData(raw)
     .filter((data) => data !== "[DONE]")
     .map((data) => recordOf(parseJson(data)));

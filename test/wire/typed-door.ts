@@ -5,7 +5,7 @@ import { Role } from "#gen/penstock/chat/v1/chat_pb.ts";
 import { GatewayService } from "#gen/penstock/gateway/v1/gateway_service_pb.ts";
 import { FinishReason, type Usage } from "#gen/penstock/type/v1/usage_pb.ts";
 import { type ErrorReason, ErrorReasonSchema } from "#gen/penstock/type/v1/error_pb.ts";
-import { errorDetailOf } from "#kit/errors/gateway-error.ts";
+import { errorDetailOf, retryDelayMsOf } from "#kit/errors/gateway-error.ts";
 import { reasonEntry } from "#kit/errors/reasons.ts";
 import { type Gateway, withKey } from "../harness/start-gateway.ts";
 import { type AnswerFacts, type Finish, settleFinish, type TokenClasses } from "./answer-facts.ts";
@@ -39,7 +39,14 @@ export const typedDoor: WireDoor = {
   },
 };
 
-const untold = { shouldRetry: undefined, sent: undefined, raw: "", error: undefined, facts: undefined } as const;
+const untold = {
+  shouldRetry: undefined,
+  retryAfter: undefined,
+  sent: undefined,
+  raw: "",
+  error: undefined,
+  facts: undefined,
+} as const;
 
 function clientOf(gateway: Gateway) {
   return createClient(
@@ -65,7 +72,8 @@ function chatOf({ model, tools }: DoorRequest) {
 }
 
 function failure(error: ConnectError, requestId: string, inStream: boolean): DoorAnswer {
-  const { reason } = errorDetailOf(error);
+  const { reason, retryDelay } = errorDetailOf(error);
+  const retryDelayMs = retryDelayMsOf(retryDelay);
   const entry = reasonEntry(reason);
   return {
     ...untold,
@@ -73,6 +81,7 @@ function failure(error: ConnectError, requestId: string, inStream: boolean): Doo
     status: inStream ? 200 : entry.httpStatus,
     requestId: requestId || (error.metadata.get("x-request-id") ?? ""),
     shouldRetry: String(entry.retryable),
+    retryAfter: retryDelayMs === undefined ? undefined : String(Math.ceil(retryDelayMs / 1_000)),
     error: { type: nameOf(reason), message: error.rawMessage, inStream },
     shape: error.code === entry.code ? [] : [`the code is ${Code[error.code]}`],
   };

@@ -40,7 +40,10 @@ export function compareForwarded({ transport, body }: Recording, { raw, sent }: 
   if (transport === "sse" && !asked && raw === withoutUsageEvents(body)) {
     return [];
   }
-  const at = [...raw].findIndex((character, index) => character !== body[index]);
+  let at = 0;
+  while (at < raw.length && raw[at] === body[at]) {
+    at += 1;
+  }
   return [`the bytes differ at ${at}: ${JSON.stringify(raw.slice(at, at + 60))}`];
 }
 

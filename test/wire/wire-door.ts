@@ -27,6 +27,8 @@ export interface DoorAnswer {
   readonly requestId: string;
   /** `x-should-retry`; undefined when there is none. */
   readonly shouldRetry: string | undefined;
+  /** `retry-after`; undefined when there is none. */
+  readonly retryAfter: string | undefined;
   /** The body that was sent; undefined for a typed call. */
   readonly sent: JsonRecord | undefined;
   /** The body as it came; empty for a typed call. */
