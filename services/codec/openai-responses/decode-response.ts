@@ -50,7 +50,7 @@ export function readResponse(body: JsonObject): ResponseFacts {
 }
 
 /** The input of a custom tool, which is plain text, as the arguments of a function. */
-export function writeCustomArguments(input: string): string {
+function writeCustomArguments(input: string): string {
   return JSON.stringify({ input });
 }
 

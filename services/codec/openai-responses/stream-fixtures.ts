@@ -49,7 +49,7 @@ export function complete(output: readonly object[]): WireEvent {
 }
 
 /** The event that ends a response which was cut for `reason`. */
-export function incomplete(reason: string, output: readonly object[]): WireEvent {
+function incomplete(reason: string, output: readonly object[]): WireEvent {
   const response = { ...head, status: "incomplete", incomplete_details: { reason }, output, usage };
   return { type: "response.incomplete", response };
 }
