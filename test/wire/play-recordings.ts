@@ -7,7 +7,7 @@ import { waitUntil } from "../harness/wait-until.ts";
 import { readTools, settleFinish } from "./answer-facts.ts";
 import { compareAnswer, compareUsage, isFailure } from "./compare-answer.ts";
 import { expectedAnswer } from "./expected.ts";
-import { wireExceptions } from "./exceptions.ts";
+import { type ExceptedDifference, judgeProblems } from "./exceptions.ts";
 import { classesOf, finishOf } from "./typed-door.ts";
 import type { DoorAnswer, WireDoor } from "./wire-door.ts";
 import { targetName, targetOf, type WireTarget } from "./wire-targets.ts";
@@ -22,7 +22,7 @@ export interface WireResult {
   /** What differs and is not excepted. */
   readonly failures: readonly string[];
   /** What differs and is right as it is, with the name of the exception. */
-  readonly excepted: readonly { readonly exception: string; readonly problem: string }[];
+  readonly excepted: readonly ExceptedDifference[];
 }
 
 /** Answers that are waited for at once: enough to keep two cores busy. */
@@ -137,21 +137,14 @@ async function readLedger(
 }
 
 function judge(each: Play, rows: readonly UsageEvent[]): WireResult {
-  const { recording, target, door } = each;
+  const { recording, door } = each;
   const problems = [...each.problems, ...(each.asked ? compareRows(each, rows) : [])];
-  const failures: string[] = [];
-  const excepted: { exception: string; problem: string }[] = [];
-  for (const problem of problems) {
-    const exception = wireExceptions.find(
-      (candidate) => candidate.problem.test(problem) && candidate.applies(recording, door, target),
-    );
-    if (exception === undefined) {
-      failures.push(problem);
-    } else {
-      excepted.push({ exception: exception.name, problem });
-    }
-  }
-  return { id: recording.id, provider: targetName(recording), door: door.name, failures, excepted };
+  return {
+    id: recording.id,
+    provider: targetName(recording),
+    door: door.name,
+    ...judgeProblems(recording.id, problems),
+  };
 }
 
 /** How the ledger differs from what was recorded. */

@@ -3,6 +3,7 @@ import { parseArgs } from "node:util";
 import { listRecordings, readRecordings } from "../harness/recordings.ts";
 import { wireDoors } from "./doors.ts";
 import { playRecordings, type WireResult } from "./play-recordings.ts";
+import { compareParallel } from "./parallel.ts";
 import { isChatApi, targetOf } from "./wire-targets.ts";
 import { writeExceptions, writeFailures, writeTable } from "./write-report.ts";
 
@@ -32,7 +33,13 @@ if (rows === undefined) {
   const ids = new Set(chosen.filter((row) => targetOf(row) !== undefined).map((row) => row.id));
   const recordings = (readRecordings(apis) ?? []).filter((recording) => ids.has(recording.id));
   const doors = wireDoors.filter((door) => values.door === undefined || door.name === values.door);
-  const results = recordings.length === 0 ? [] : await playRecordings(recordings, doors);
+  const results = [
+    ...(recordings.length === 0 ? [] : await playRecordings(recordings, doors)),
+    ...compareParallel().filter(
+      ({ id, door }) =>
+        values.provider === undefined && id.includes(values.id ?? "") && doors.some(({ name }) => name === door),
+    ),
+  ];
   report(
     results,
     doors.map((door) => door.name),
