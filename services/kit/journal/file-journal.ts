@@ -45,7 +45,8 @@ interface Refused {
   readonly onWritten: OnWritten;
 }
 
-const groupCommitMs = 5;
+/** Each sync wakes a thread and costs as much as a request: a few dozen a second are enough for what they promise. */
+const groupCommitMs = 20;
 
 /** The journal on files. One write call for each turn of the event loop; syncs in the background, one at a time. */
 export class FileJournal implements Journal {

@@ -16,7 +16,7 @@ export interface JournalOptions {
   /** When records are refused: those of new attempts from 15/16 of it, all from it on. 1 GiB unless given. */
   readonly maxBytes?: number;
   /**
-   * `group` (unless given) calls back after the write, and syncs within about 5 ms: safe against the process dying.
+   * `group` (unless given) calls back after the write, and syncs within about 20 ms: safe against the process dying.
    * `always` calls back after the sync: safe against power failure.
    */
   readonly sync?: "group" | "always";
