@@ -1,5 +1,5 @@
 import { Buffer } from "node:buffer";
-import { findMembers } from "./find-members.ts";
+import { findMembers, skipSpace } from "./find-members.ts";
 
 /** Members to set at the top level of a body, as JSON texts. */
 export type BodyEdits = ReadonlyMap<string, string>;
@@ -8,7 +8,7 @@ export type BodyEdits = ReadonlyMap<string, string>;
  * What limits and holds were worked out from. Parsers differ in which of two they take, so a body that has one of these
  * twice could cost more than was held: it is refused even where nothing of it is edited.
  */
-const unrepeatable = [
+const unrepeatable: ReadonlySet<string> = new Set([
   "model",
   "messages",
   "n",
@@ -16,7 +16,7 @@ const unrepeatable = [
   "stream_options",
   "max_tokens",
   "max_completion_tokens",
-] as const;
+]);
 
 /**
  * Sets members at the top level of a JSON body: one that is there keeps its place, a new one comes first. All other
@@ -25,9 +25,9 @@ const unrepeatable = [
  * or was read for limits and stands there twice.
  */
 export function editBody(body: Uint8Array, edits: BodyEdits): Uint8Array {
-  const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
-  const members = findMembers(bytes, new Set([...unrepeatable, ...edits.keys()]));
-  const changes: { readonly start: number; readonly end: number; readonly text: string }[] = [];
+  const bytes = bufferOf(body);
+  const members = findMembers(bytes, (name) => unrepeatable.has(name) || edits.has(name));
+  const changes: Change[] = [];
   let added = "";
   for (const [name, text] of edits) {
     const member = members.get(name);
@@ -38,27 +38,44 @@ export function editBody(body: Uint8Array, edits: BodyEdits): Uint8Array {
     }
   }
   if (added !== "") {
-    const open = bytes.indexOf(0x7b) + 1;
+    const open = skipSpace(bytes, 0) + 1;
     // An empty object takes no comma after its last member.
-    const text = /^\s*\}/.test(bytes.toString("latin1", open, open + 64)) ? added.slice(0, -1) : added;
+    const text = bytes[skipSpace(bytes, open)] === 0x7d ? added.slice(0, -1) : added;
     changes.push({ start: open, end: open, text });
   }
-  if (changes.length === 0) {
-    return bytes;
-  }
-  const pieces: Buffer[] = [];
-  let at = 0;
-  for (const change of changes.toSorted((a, b) => a.start - b.start)) {
-    pieces.push(bytes.subarray(at, change.start), Buffer.from(change.text));
-    at = change.end;
-  }
-  pieces.push(bytes.subarray(at));
-  return Buffer.concat(pieces);
+  return changes.length === 0 ? bytes : applyChanges(bytes, changes);
 }
 
 /** The JSON text of a top level member; undefined when it is not there. */
 export function memberText(body: Uint8Array, name: string): string | undefined {
-  const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
-  const member = findMembers(bytes, new Set([name])).get(name);
+  const bytes = bufferOf(body);
+  const member = findMembers(bytes, (found) => found === name).get(name);
   return member === undefined ? undefined : bytes.toString("utf8", member.valueStart, member.end);
+}
+
+interface Change {
+  readonly start: number;
+  readonly end: number;
+  readonly text: string;
+}
+
+function applyChanges(bytes: Buffer, changes: Change[]): Buffer {
+  let length = bytes.length;
+  for (const { start, end, text } of changes) {
+    length += Buffer.byteLength(text) - (end - start);
+  }
+  const edited = Buffer.allocUnsafe(length);
+  let from = 0;
+  let at = 0;
+  for (const { start, end, text } of changes.sort((a, b) => a.start - b.start)) {
+    at += bytes.copy(edited, at, from, start);
+    at += edited.write(text, at);
+    from = end;
+  }
+  bytes.copy(edited, at, from);
+  return edited;
+}
+
+function bufferOf(body: Uint8Array): Buffer {
+  return body instanceof Buffer ? body : Buffer.from(body.buffer, body.byteOffset, body.byteLength);
 }

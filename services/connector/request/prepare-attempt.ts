@@ -13,7 +13,7 @@ import { type ConvertWhole, WholeAnswer } from "../answer/whole-answer.ts";
 import type { CallerCodecs } from "../caller-codecs.ts";
 import type { Provider, ProviderCall } from "../providers/provider.ts";
 import type { UpstreamRequest } from "../upstream/upstream.ts";
-import { editBody, memberText } from "./edit-body.ts";
+import { type BodyEdits, editBody, memberText } from "./edit-body.ts";
 
 /** An attempt that is ready to be sent. */
 export interface PreparedAttempt {
@@ -55,7 +55,7 @@ export function prepareAttempt(
 function forwardChat(request: ExecuteRequest, provider: Provider, call: ProviderCall): PreparedAttempt {
   const { kind } = provider;
   const { edits, stripUsage } = kind.forwardEdits(call, request.body);
-  const body = limitOutput(editBody(request.body, edits), request, provider);
+  const body = editBody(request.body, withOutputLimit(edits, request, provider));
   const inputBytes = body.length;
   const convert: ConvertWhole = (json, raw) => {
     const facts = kind.chat.readResponse(json);
@@ -238,6 +238,12 @@ function upstreamRequest(provider: Provider, call: ProviderCall, body: Uint8Arra
     ],
     body,
   };
+}
+
+function withOutputLimit(edits: BodyEdits, request: ExecuteRequest, provider: Provider): BodyEdits {
+  return request.imposedOutputTokens === 0n
+    ? edits
+    : new Map([...edits, provider.kind.outputLimitEdit(request.imposedOutputTokens, request.body)]);
 }
 
 function limitOutput(body: Uint8Array, request: ExecuteRequest, provider: Provider): Uint8Array {
