@@ -1,61 +1,74 @@
-import { type Duration, durationMs, type Timestamp, timestampMs } from "@bufbuild/protobuf/wkt";
+import { type Duration, durationMs, type Timestamp } from "@bufbuild/protobuf/wkt";
 import { DialectSchema, OperationSchema } from "#gen/penstock/type/v1/dialect_pb.ts";
 import { ErrorReasonSchema } from "#gen/penstock/type/v1/error_pb.ts";
 import { FinishReasonSchema, type Usage } from "#gen/penstock/type/v1/usage_pb.ts";
 import { OutcomeSchema, type UsageEvent } from "#gen/penstock/usage/v1/usage_event_pb.ts";
+import { quoteJson } from "#kit/protobuf/quote-json.ts";
 import type { DescEnum } from "@bufbuild/protobuf";
 
 /**
- * Writes an event in the proto3 JSON encoding, as protobuf's own writer does (a test compares them), at a tenth of its
- * cost: this runs for every request.
+ * Writes an event in the proto3 JSON encoding, as protobuf's own writer does (a test compares them), at a twentieth of
+ * its cost: this runs for every request. Each part begins with a comma; the first one is cut off.
  */
 export function writeUsageEventJson(event: UsageEvent): string {
-  return JSON.stringify({
-    attemptId: event.attemptId || undefined,
-    requestId: event.requestId || undefined,
-    attemptIndex: event.attemptIndex || undefined,
-    keyId: event.keyId || undefined,
-    teamId: event.teamId || undefined,
-    organizationId: event.organizationId || undefined,
-    tags: isEmpty(event.tags) ? undefined : event.tags,
-    operation: nameOf(operationNames, event.operation),
-    dialect: nameOf(dialectNames, event.dialect),
-    stream: event.stream || undefined,
-    requestedModel: event.requestedModel || undefined,
-    provider: event.provider || undefined,
-    model: event.model || undefined,
-    outcome: nameOf(outcomeNames, event.outcome),
-    errorReason: nameOf(reasonNames, event.errorReason),
-    httpStatus: event.httpStatus || undefined,
-    usage: event.usage === undefined ? undefined : usageJson(event.usage),
-    costNanosUsd: int64(event.costNanosUsd),
-    priceSource: event.priceSource || undefined,
-    leaseId: event.leaseId || undefined,
-    finishReason: nameOf(finishNames, event.finishReason),
-    providerRequestId: event.providerRequestId || undefined,
-    startTime: timestamp(event.startTime),
-    firstTokenLatency: duration(event.firstTokenLatency),
-    totalLatency: duration(event.totalLatency),
-    final: event.final || undefined,
-  });
+  const members =
+    text("attemptId", event.attemptId) +
+    text("requestId", event.requestId) +
+    number("attemptIndex", event.attemptIndex) +
+    text("keyId", event.keyId) +
+    text("teamId", event.teamId) +
+    text("organizationId", event.organizationId) +
+    (isEmpty(event.tags) ? "" : `,"tags":${JSON.stringify(event.tags)}`) +
+    name("operation", operationNames, event.operation) +
+    name("dialect", dialectNames, event.dialect) +
+    flag("stream", event.stream) +
+    text("requestedModel", event.requestedModel) +
+    text("provider", event.provider) +
+    text("model", event.model) +
+    name("outcome", outcomeNames, event.outcome) +
+    name("errorReason", reasonNames, event.errorReason) +
+    number("httpStatus", event.httpStatus) +
+    (event.usage === undefined ? "" : `,"usage":{${usageMembers(event.usage).slice(1)}}`) +
+    int64("costNanosUsd", event.costNanosUsd) +
+    text("priceSource", event.priceSource) +
+    text("leaseId", event.leaseId) +
+    name("finishReason", finishNames, event.finishReason) +
+    text("providerRequestId", event.providerRequestId) +
+    timestamp("startTime", event.startTime) +
+    duration("firstTokenLatency", event.firstTokenLatency) +
+    duration("totalLatency", event.totalLatency) +
+    flag("final", event.final);
+  return `{${members.slice(1)}}`;
 }
 
-function usageJson(usage: Usage): object {
-  return {
-    uncachedInputTokens: int64(usage.uncachedInputTokens),
-    cacheReadTokens: int64(usage.cacheReadTokens),
-    cacheWriteTokens: int64(usage.cacheWriteTokens),
-    outputTokens: int64(usage.outputTokens),
-    reasoningTokens: int64(usage.reasoningTokens),
-    cacheWrite1hTokens: int64(usage.cacheWrite1hTokens),
-    audioInputTokens: int64(usage.audioInputTokens),
-    audioOutputTokens: int64(usage.audioOutputTokens),
-    estimated: usage.estimated || undefined,
-  };
+function usageMembers(usage: Usage): string {
+  return (
+    int64("uncachedInputTokens", usage.uncachedInputTokens) +
+    int64("cacheReadTokens", usage.cacheReadTokens) +
+    int64("cacheWriteTokens", usage.cacheWriteTokens) +
+    int64("outputTokens", usage.outputTokens) +
+    int64("reasoningTokens", usage.reasoningTokens) +
+    int64("cacheWrite1hTokens", usage.cacheWrite1hTokens) +
+    int64("audioInputTokens", usage.audioInputTokens) +
+    int64("audioOutputTokens", usage.audioOutputTokens) +
+    flag("estimated", usage.estimated)
+  );
 }
 
-function int64(value: bigint): string | undefined {
-  return value === 0n ? undefined : value.toString();
+function text(member: string, value: string): string {
+  return value === "" ? "" : `,"${member}":${quoteJson(value)}`;
+}
+
+function number(member: string, value: number): string {
+  return value === 0 ? "" : `,"${member}":${value}`;
+}
+
+function flag(member: string, value: boolean): string {
+  return value ? `,"${member}":true` : "";
+}
+
+function int64(member: string, value: bigint): string {
+  return value === 0n ? "" : `,"${member}":"${value}"`;
 }
 
 function isEmpty(tags: Readonly<Record<string, string>>): boolean {
@@ -65,22 +78,32 @@ function isEmpty(tags: Readonly<Record<string, string>>): boolean {
   return true;
 }
 
-/** Whole milliseconds are all that events have. */
-function timestamp(value: Timestamp | undefined): string | undefined {
+let lastSecond = Number.NaN;
+let lastSecondText = "";
+
+/** Whole milliseconds are all that events have. The text of a second is kept: most events begin in the last one. */
+function timestamp(member: string, value: Timestamp | undefined): string {
   if (value === undefined) {
-    return undefined;
+    return "";
   }
-  return new Date(timestampMs(value)).toISOString().replace(".000Z", "Z");
+  const second = Number(value.seconds);
+  if (second !== lastSecond) {
+    lastSecond = second;
+    lastSecondText = new Date(second * 1000).toISOString().slice(0, -".000Z".length);
+  }
+  return `,"${member}":"${lastSecondText}${fraction(Math.floor(value.nanos / 1_000_000))}Z"`;
 }
 
-function duration(value: Duration | undefined): string | undefined {
+function duration(member: string, value: Duration | undefined): string {
   if (value === undefined) {
-    return undefined;
+    return "";
   }
   const ms = Math.round(durationMs(value));
-  const seconds = Math.trunc(ms / 1000);
-  const rest = ms % 1000;
-  return rest === 0 ? `${seconds}s` : `${seconds}.${String(rest).padStart(3, "0")}s`;
+  return `,"${member}":"${Math.trunc(ms / 1000)}${fraction(ms % 1000)}s"`;
+}
+
+function fraction(ms: number): string {
+  return ms === 0 ? "" : `.${ms < 10 ? "00" : ms < 100 ? "0" : ""}${ms}`;
 }
 
 function namesOf(schema: DescEnum): ReadonlyMap<number, string> {
@@ -93,6 +116,10 @@ const outcomeNames = namesOf(OutcomeSchema);
 const reasonNames = namesOf(ErrorReasonSchema);
 const finishNames = namesOf(FinishReasonSchema);
 
-function nameOf(names: ReadonlyMap<number, string>, value: number): string | number | undefined {
-  return value === 0 ? undefined : (names.get(value) ?? value);
+function name(member: string, names: ReadonlyMap<number, string>, value: number): string {
+  if (value === 0) {
+    return "";
+  }
+  const known = names.get(value);
+  return known === undefined ? `,"${member}":${value}` : `,"${member}":"${known}"`;
 }

@@ -4,6 +4,7 @@ import { create, fromJsonString } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { Outcome, type UsageEvent, UsageEventSchema } from "#gen/penstock/usage/v1/usage_event_pb.ts";
 import { eventRecord, type Journal, type JournalRecord, openedRecord } from "#kit/journal/journal.ts";
+import { quoteJson } from "#kit/protobuf/quote-json.ts";
 import { writeUsageEventJson } from "./usage-event-json.ts";
 
 /** What the journal remembers of a request that has a hold, so that a crash does not lose what it may have cost. */
@@ -80,13 +81,9 @@ export function createUsageRecorder(deps: UsageRecorderDeps): UsageRecorder {
       return delivery.full ? "too many usage events wait for the ledger" : undefined;
     },
     open: (request) =>
-      journal.append(
-        openedRecord,
-        JSON.stringify({ ...request, heldNanosUsd: String(request.heldNanosUsd) }),
-        (error) => {
-          lastError = error;
-        },
-      ),
+      journal.append(openedRecord, writeOpened(request), (error) => {
+        lastError = error;
+      }),
     close: (opened) => journal.confirm(opened),
     record,
     recover(records) {
@@ -113,6 +110,16 @@ export function createUsageRecorder(deps: UsageRecorderDeps): UsageRecorder {
       }
     },
   };
+}
+
+/** By hand, as the events: it is written for every request that has a hold. */
+function writeOpened(request: OpenedRequest): string {
+  const { requestId, keyId, teamId, organizationId, model, leaseId, heldNanosUsd, startedAt } = request;
+  return (
+    `{"requestId":${quoteJson(requestId)},"keyId":${quoteJson(keyId)},"teamId":${quoteJson(teamId)},` +
+    `"organizationId":${quoteJson(organizationId)},"model":${quoteJson(model)},"leaseId":${quoteJson(leaseId)},` +
+    `"heldNanosUsd":"${heldNanosUsd}","startedAt":${startedAt}}`
+  );
 }
 
 function parseOpened(payload: Buffer): OpenedRequest {
