@@ -36,6 +36,7 @@ export interface RecordingRow {
   readonly file: string;
   readonly provider: string;
   readonly api: string;
+  readonly kind: Recording["kind"];
   readonly transport: string;
 }
 
@@ -74,10 +75,14 @@ export function listRecordings(): readonly RecordingRow[] | undefined {
  * project and are not part of it: undefined when they are not there.
  */
 export function readRecordings(apis: readonly string[]): readonly Recording[] | undefined {
-  return listRecordings()
-    ?.filter(
-      (row) => apis.includes(`${row.provider}/${row.api}`) && (row.transport === "json" || row.transport === "sse"),
-    )
+  const rows = listRecordings();
+  return rows && readRecordingsOf(rows.filter((row) => apis.includes(`${row.provider}/${row.api}`)));
+}
+
+/** The recordings of rows of the index; those whose answers are neither JSON nor event streams are left out. */
+export function readRecordingsOf(rows: readonly RecordingRow[]): readonly Recording[] {
+  return rows
+    .filter((row) => row.transport === "json" || row.transport === "sse")
     .map((row) => readRecording(fileURLToPath(new URL(row.file, recordingsFolder))));
 }
 
