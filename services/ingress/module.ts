@@ -104,7 +104,7 @@ export function createIngressModule(deps: IngressModuleDeps): IngressModule {
         }
       },
     });
-    const recorder = createUsageRecorder({ journal, delivery });
+    const recorder = createUsageRecorder({ journal, delivery, monotonicNow });
     const quota = mesh.client(QuotaService);
     settlements = createSettlementQueue({
       quota,

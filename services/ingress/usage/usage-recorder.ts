@@ -42,7 +42,12 @@ export interface EventDelivery {
 export interface UsageRecorderDeps {
   readonly journal: Journal;
   readonly delivery: EventDelivery;
+  /** Monotonic milliseconds. */
+  readonly monotonicNow: () => number;
 }
+
+/** After a record that could not be written, requests are refused for this long; then the next may try. */
+const blockedMs = 1_000;
 
 /** Writes usage events to the journal, then hands them on. */
 export interface UsageRecorder {
@@ -61,12 +66,16 @@ export interface UsageRecorder {
 /** Makes a recorder. */
 export function createUsageRecorder(deps: UsageRecorderDeps): UsageRecorder {
   const { journal, delivery } = deps;
-  let lastError: Error | undefined;
+  let failedAt = Number.NEGATIVE_INFINITY;
+
+  function note(error: Error | undefined): void {
+    failedAt = error === undefined ? Number.NEGATIVE_INFINITY : deps.monotonicNow();
+  }
 
   function record(event: UsageEvent, onWritten: (error: Error | undefined) => void, traceparent?: string): void {
     const json = writeUsageEventJson(event);
     const sequence = journal.append(eventRecord, json, (error) => {
-      lastError = error;
+      note(error);
       // An event that the journal could not take is still handed on: it is lost only if the process dies now.
       delivery.offer({ sequence, event, json, traceparent });
       onWritten(error);
@@ -75,15 +84,15 @@ export function createUsageRecorder(deps: UsageRecorderDeps): UsageRecorder {
 
   return {
     get blocked() {
-      if (lastError !== undefined) {
+      if (journal.full) {
+        return "the usage journal is full";
+      }
+      if (deps.monotonicNow() - failedAt < blockedMs) {
         return "the usage journal cannot be written";
       }
       return delivery.full ? "too many usage events wait for the ledger" : undefined;
     },
-    open: (request) =>
-      journal.append(openedRecord, writeOpened(request), (error) => {
-        lastError = error;
-      }),
+    open: (request) => journal.append(openedRecord, writeOpened(request), note),
     close: (opened) => journal.confirm(opened),
     record,
     recover(records) {
