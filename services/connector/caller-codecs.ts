@@ -3,6 +3,7 @@ import type { ChatCodec, EmbedCodec } from "#codec/codec.ts";
 import { createAnthropicMessagesCodec } from "#codec/anthropic-messages/anthropic-messages-codec.ts";
 import { createGeminiCodec, createGeminiEmbedCodec } from "#codec/gemini/gemini-codec.ts";
 import { createOpenAiChatCodec, createOpenAiEmbedCodec } from "#codec/openai-chat/openai-chat-codec.ts";
+import { createOpenAiResponsesCodec } from "#codec/openai-responses/openai-responses-codec.ts";
 import type { Dialect } from "#gen/penstock/type/v1/dialect_pb.ts";
 
 /** The codecs of callers, by their dialect. */
@@ -13,7 +14,12 @@ export interface CallerCodecs {
 
 /** The codecs of all dialects that callers may use. */
 export function createCallerCodecs(): CallerCodecs {
-  const chat = mapOf<ChatCodec>([createOpenAiChatCodec(), createAnthropicMessagesCodec(), createGeminiCodec()]);
+  const chat = mapOf<ChatCodec>([
+    createOpenAiChatCodec(),
+    createOpenAiResponsesCodec(),
+    createAnthropicMessagesCodec(),
+    createGeminiCodec(),
+  ]);
   const embed = mapOf<EmbedCodec>([createOpenAiEmbedCodec(), createGeminiEmbedCodec()]);
   const made = new Map<Dialect, CallerCodec>();
   return {

@@ -14,13 +14,14 @@ export const openAiFamily = {
     maxTokensField: "max_completion_tokens",
     extensions: false,
     streamOptions: true,
+    responses: true,
   },
   "openai-compatible": { defaultBaseUrl: "", ...compatible },
   // Always reports usage, and refuses members that it does not know.
   mistral: { defaultBaseUrl: "https://api.mistral.ai/v1", ...compatible, streamOptions: false },
   groq: { defaultBaseUrl: "https://api.groq.com/openai/v1", ...compatible },
   deepseek: { defaultBaseUrl: "https://api.deepseek.com/v1", ...compatible },
-  xai: { defaultBaseUrl: "https://api.x.ai/v1", ...compatible },
+  xai: { defaultBaseUrl: "https://api.x.ai/v1", ...compatible, responses: true },
   openrouter: { defaultBaseUrl: "https://openrouter.ai/api/v1", ...compatible },
   // Reports usage in every chunk.
   perplexity: { defaultBaseUrl: "https://api.perplexity.ai", ...compatible, streamOptions: false },

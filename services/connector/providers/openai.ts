@@ -1,6 +1,7 @@
 import { createOpenAiChatCodec, createOpenAiEmbedCodec } from "#codec/openai-chat/openai-chat-codec.ts";
 import { Operation } from "#gen/penstock/type/v1/dialect_pb.ts";
 import { memberText } from "../request/edit-body.ts";
+import { createOpenAiResponsesKind } from "./openai-responses.ts";
 import type { ProviderCall, ProviderKind } from "./provider.ts";
 
 /** What differs among servers that speak OpenAI's dialect. */
@@ -12,6 +13,8 @@ export interface OpenAiKindOptions {
   readonly extensions: boolean;
   /** Whether it takes `stream_options`; one that does not reports usage unasked. */
   readonly streamOptions: boolean;
+  /** Whether it has the Responses API too. Absent: no. */
+  readonly responses?: boolean;
   /** The path below the base URL, where it is not OpenAI's. */
   readonly path?: (call: ProviderCall) => string;
   /** The credential as header fields, where it is not OpenAI's bearer token. */
@@ -20,13 +23,15 @@ export interface OpenAiKindOptions {
 
 /** OpenAI and the many servers that speak its dialect. */
 export function createOpenAiKind(options: OpenAiKindOptions): ProviderKind {
+  const headers = options.headers ?? bearerToken;
   return {
+    ...(options.responses === true ? { alsoSpeaks: createOpenAiResponsesKind(options.defaultBaseUrl, headers) } : {}),
     chat: createOpenAiChatCodec(options),
     embed: createOpenAiEmbedCodec(),
     hasFinalMarker: true,
     defaultBaseUrl: options.defaultBaseUrl,
     path: options.path ?? openAiPath,
-    headers: options.headers ?? ((apiKey) => (apiKey === undefined ? [] : ["authorization", `Bearer ${apiKey}`])),
+    headers,
     forwardEdits(call, body) {
       const edits = new Map([["model", JSON.stringify(call.model)]]);
       if (!call.stream || call.operation !== Operation.CHAT || !options.streamOptions) {
@@ -40,6 +45,10 @@ export function createOpenAiKind(options: OpenAiKindOptions): ProviderKind {
     },
     outputLimitEdit: (tokens) => [options.maxTokensField, String(tokens)],
   };
+}
+
+function bearerToken(apiKey: string | undefined): readonly string[] {
+  return apiKey === undefined ? [] : ["authorization", `Bearer ${apiKey}`];
 }
 
 /** Where OpenAI has what a call asks for. */

@@ -16,6 +16,8 @@ export interface ProviderKind {
   readonly chat: ChatCodec;
   /** Absent where the provider has no embeddings. */
   readonly embed?: EmbedCodec;
+  /** A second dialect in which the provider chats, for callers who speak it; others are translated to the first. */
+  readonly alsoSpeaks?: ProviderKind;
   /** Whether streams end with a marker after which nothing follows. */
   readonly hasFinalMarker: boolean;
   /** The base URL of the provider's API, without a slash at its end. */

@@ -33,10 +33,12 @@ const defaultMaxOutputTokens = 4096;
 /** Builds the provider's request: forwarded when both sides speak one dialect, else translated. Throws CodecError. */
 export function prepareAttempt(
   request: ExecuteRequest,
-  provider: Provider,
+  account: Provider,
   callers: CallerCodecs,
   identity: AnswerIdentity,
 ): PreparedAttempt {
+  const { alsoSpeaks } = account.kind;
+  const provider = alsoSpeaks?.chat.dialect === request.dialect ? { ...account, kind: alsoSpeaks } : account;
   const call: ProviderCall = { operation: request.operation, model: request.model, stream: request.stream };
   switch (request.operation) {
     case Operation.CHAT:

@@ -4,6 +4,7 @@ import { gatewayError } from "#kit/errors/gateway-error.ts";
 import { inspectAnthropicMessages } from "../pipeline/inspect-anthropic.ts";
 import { inspectGeminiEmbed, inspectGeminiGenerate } from "../pipeline/inspect-gemini.ts";
 import { inspectOpenAiChat, inspectOpenAiEmbeddings } from "../pipeline/inspect-openai.ts";
+import { inspectOpenAiResponses } from "../pipeline/inspect-openai-responses.ts";
 import type { GenerationDoor } from "./generation.ts";
 
 /** All ways in that generate: OpenAI's, Anthropic's and Google's. */
@@ -12,6 +13,11 @@ export const doors: readonly GenerationDoor[] = [
     path: "/chat/completions",
     dialect: Dialect.OPENAI_CHAT,
     inspect: (body) => ({ operation: Operation.CHAT, inspection: inspectOpenAiChat(body) }),
+  },
+  {
+    path: "/responses",
+    dialect: Dialect.OPENAI_RESPONSES,
+    inspect: (body) => ({ operation: Operation.CHAT, inspection: inspectOpenAiResponses(body) }),
   },
   {
     path: "/embeddings",

@@ -1,5 +1,5 @@
 import type { Buffer } from "node:buffer";
-import type { Json, JsonObject } from "#codec/codec.ts";
+import { CodecError, type Json, type JsonObject } from "#codec/codec.ts";
 import { validateOpenAiResponsesRequest } from "#codec/openai-responses/validate-request.ts";
 import { tokensOfReference } from "./bound-tokens.ts";
 import type { Inspection } from "./gateway-call.ts";
@@ -10,6 +10,7 @@ export function inspectOpenAiResponses(bytes: Buffer): Inspection {
   const body = parseBody(bytes);
   const model = readModel(body);
   validateOpenAiResponsesRequest(body);
+  refuseStored(body);
   const limit = body["max_output_tokens"];
   return {
     model,
@@ -18,6 +19,22 @@ export function inspectOpenAiResponses(bytes: Buffer): Inspection {
     outputTokenLimit: typeof limit === "number" ? BigInt(limit) : undefined,
     candidates: 1n,
   };
+}
+
+/**
+ * What a provider keeps belongs to the operator's account there, which tenants share: until the gateway keeps track of
+ * whose it is, nobody may name it.
+ */
+function refuseStored(body: JsonObject): void {
+  for (const name of ["previous_response_id", "conversation", "background", "prompt"]) {
+    const value = body[name];
+    if (value !== undefined && value !== null && value !== false) {
+      throw new CodecError(`Unsupported parameter: '${name}' is not supported by this gateway.`, {
+        code: "unsupported_parameter",
+        param: name,
+      });
+    }
+  }
 }
 
 /** Pictures and files that items only refer to; those in outputs of functions are a level deeper. */

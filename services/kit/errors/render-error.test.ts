@@ -90,6 +90,10 @@ test("ends a broken stream with an error event and never with a final marker", (
   const error = gatewayError(ErrorReason.UPSTREAM_TRUNCATED, "Cut.");
   assert.match(renderStreamError(Dialect.OPENAI_CHAT, error, "req_1"), /^data: \{"error":\{.*\}\}\n\n$/);
   assert.match(renderStreamError(Dialect.ANTHROPIC_MESSAGES, error, "req_1"), /^event: error\ndata: \{.*\}\n\n$/);
+  assert.match(
+    renderStreamError(Dialect.OPENAI_RESPONSES, error, "req_1"),
+    /^event: error\ndata: \{"type":"error",.*"error":\{.*\}\}\n\n$/,
+  );
   assert.doesNotMatch(renderStreamError(Dialect.OPENAI_CHAT, error, "req_1"), /DONE/);
 });
 

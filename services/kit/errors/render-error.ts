@@ -46,8 +46,19 @@ export function renderError(dialect: Dialect, error: ConnectError, requestId: st
 
 /** Writes the event that ends a stream which broke after it began. Never the dialect's final marker. */
 export function renderStreamError(dialect: Dialect, error: ConnectError, requestId: string): string {
-  const body = JSON.stringify(errorBody(dialect, factsOf(error), requestId));
-  return dialect === Dialect.ANTHROPIC_MESSAGES ? `event: error\ndata: ${body}\n\n` : `data: ${body}\n\n`;
+  const facts = factsOf(error);
+  switch (dialect) {
+    case Dialect.ANTHROPIC_MESSAGES:
+      return `event: error\ndata: ${JSON.stringify(errorBody(dialect, facts, requestId))}\n\n`;
+    case Dialect.OPENAI_RESPONSES: {
+      const { message, param, code, type } = facts;
+      // OpenAI's clients throw only for an error that stands under `error`; others read the flat form of its documents.
+      const event = { type: "error", code, message, param, error: { message, type, param, code } };
+      return `event: error\ndata: ${JSON.stringify(event)}\n\n`;
+    }
+    default:
+      return `data: ${JSON.stringify(errorBody(dialect, facts, requestId))}\n\n`;
+  }
 }
 
 function factsOf(error: ConnectError): ErrorFacts {
