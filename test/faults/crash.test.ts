@@ -48,21 +48,22 @@ function count(history: readonly CallRecord[], outcome: CallRecord["outcome"]): 
   return history.filter((call) => call.outcome === outcome).length;
 }
 
-/** Makes 2,000 calls and does something in the middle of them. Resolves when both are over. */
+/** Makes calls, 2,000 unless given, and does something in their middle. Resolves when both are over. */
 async function disturb(
   callers: Callers,
   name: string,
   disturbance: () => Promise<void>,
+  calls = total,
 ): Promise<readonly CallRecord[]> {
   let disturbed: Promise<void> | undefined;
   const history = await sendLoad({
     targets: callers.targets,
     model: "plain",
-    count: total,
+    count: calls,
     concurrency: 100,
     name,
     onCall(answered) {
-      if (answered === total / 2) {
+      if (answered === calls / 2) {
         disturbed ??= disturbance();
       }
     },
@@ -173,8 +174,8 @@ inMode("mesh", "crashes behind the data plane", config, (context) => {
     const nats = started(gateway.nats);
     answerUnevenly(provider);
     const callers = await makeCallers(context);
-    const history = await disturb(callers, "hang", () => nats.kill("SIGSTOP"));
-    assert.equal(count(history, "answered"), total);
+    const history = await disturb(callers, "hang", () => nats.kill("SIGSTOP"), 1_000);
+    assert.equal(count(history, "answered"), 1_000);
     await nats.kill("SIGCONT");
     await checkLedger(gateway, provider, history, callers.keyIds);
   });
@@ -202,7 +203,7 @@ inMode("mesh", "crashes behind the data plane", config, (context) => {
     answerUnevenly(provider);
     const callers = await makeCallers(context);
     const ingress = gateway.processOf("ingress");
-    const history = await disturb(callers, "ingress", () => ingress.kill("SIGKILL"));
+    const history = await disturb(callers, "ingress", () => ingress.kill("SIGKILL"), 1_000);
     assert.ok(count(history, "broken") > 0);
     await ingress.restart();
     await gateway.waitUntilReady();

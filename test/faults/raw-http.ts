@@ -86,15 +86,25 @@ async function send(socket: Socket, parts: readonly RawPart[], halfClose: boolea
     if (typeof part === "number") {
       await new Promise((resolve) => setTimeout(resolve, part));
     } else if (!socket.write(part)) {
-      await new Promise<void>((resolve) => {
-        socket.once("drain", resolve);
-        socket.once("close", resolve);
-      });
+      await untilWritable(socket);
     }
   }
   if (halfClose) {
     socket.end();
   }
+}
+
+/** Resolves when a socket takes more, or is closed. */
+export function untilWritable(socket: Socket): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      socket.off("drain", done);
+      socket.off("close", done);
+      resolve();
+    };
+    socket.on("drain", done);
+    socket.on("close", done);
+  });
 }
 
 interface ParsedReply {

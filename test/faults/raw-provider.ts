@@ -1,7 +1,7 @@
 import { Buffer } from "node:buffer";
 import { once } from "node:events";
 import { createServer, type Socket } from "node:net";
-import type { RawPart } from "./raw-http.ts";
+import { type RawPart, untilWritable } from "./raw-http.ts";
 
 /** What is written for a request, byte by byte as it stands. */
 export interface RawAnswer {
@@ -134,7 +134,7 @@ async function play(socket: Socket, answer: RawAnswer): Promise<void> {
     if (typeof part === "number") {
       await new Promise((resolve) => setTimeout(resolve, part));
     } else if (!socket.write(part)) {
-      await Promise.race([once(socket, "drain"), once(socket, "close")]);
+      await untilWritable(socket);
     }
   }
   if (answer.ending === "end") {
