@@ -29,7 +29,7 @@ interface LedgerRow {
  * Waits until the ledger has a row for each request of the history that was answered, then gives it the time to show
  * more than it should, and compares. `keyIds` are those of the history's keys.
  */
-export async function judge(
+async function judge(
   gateway: Gateway,
   provider: FakeProvider,
   history: readonly CallRecord[],
