@@ -122,6 +122,9 @@ function secretsStay(mode: GatewayMode): void {
       await gateway.nats?.kill("SIGKILL");
       await behind?.kill("SIGKILL");
       keep("good", await chat({ url: gateway.url, key: canaries.virtualKey }, "good", more));
+      if (behind !== undefined) {
+        await gateway.processOf("ingress").waitForLog("usage events cannot be");
+      }
       await gateway.nats?.restart();
       await behind?.restart();
       await gateway.waitForRequest(lastId);
