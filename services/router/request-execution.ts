@@ -13,6 +13,7 @@ import {
 import { ErrorReason, type ProviderError, ProviderErrorClass } from "#gen/penstock/type/v1/error_pb.ts";
 import { FinishReason, type Usage } from "#gen/penstock/type/v1/usage_pb.ts";
 import { errorDetailOf, gatewayError, retryDelayMsOf } from "#kit/errors/gateway-error.ts";
+import { prompt, type PromptIterator } from "#kit/mesh/prompt-stream.ts";
 import { priceUsage } from "#kit/pricing/price-usage.ts";
 import { timestampOf } from "#kit/protobuf/time-literals.ts";
 import { attemptFinished, failureOf, routerEvent } from "./attempt-events.ts";
@@ -49,7 +50,8 @@ interface RunningAttempt {
  * One request on its way through its targets. An iterator by hand rather than a generator: leaving it reaches the
  * provider's socket at once even while the next event is awaited.
  */
-export class RequestExecution implements AsyncIterableIterator<ExecuteResponse> {
+export class RequestExecution implements AsyncIterable<ExecuteResponse>, PromptIterator<ExecuteResponse> {
+  readonly [prompt] = true;
   readonly #request: ExecuteRequest;
   readonly #model: RoutedModel;
   readonly #targets: readonly Target[];
@@ -80,41 +82,58 @@ export class RequestExecution implements AsyncIterableIterator<ExecuteResponse> 
     return this;
   }
 
-  async next(): Promise<IteratorResult<ExecuteResponse>> {
-    if (this.#failure !== undefined) {
+  next(): Promise<IteratorResult<ExecuteResponse>> {
+    const failure = this.#failure;
+    if (failure !== undefined) {
+      this.#failure = undefined;
       this.#finish();
-      throw this.#failure;
+      return Promise.reject(failure);
     }
     if (this.#over) {
-      return { done: true, value: undefined };
+      return Promise.resolve({ done: true, value: undefined });
     }
     const attempt = this.#current;
-    if (attempt === undefined) {
-      const target = this.#targets[this.#nextTarget];
-      if (target === undefined) {
-        this.#finish();
-        throw gatewayError(ErrorReason.MODEL_NOT_PRICED, `No target of ${this.#model.name} has a price.`);
-      }
-      return this.#message([this.#startAttempt(target)]);
-    }
-    let result: IteratorResult<ConnectorResponse>;
-    try {
-      result = await attempt.answer.next();
-    } catch (error) {
-      return this.#over ? { done: true, value: undefined } : await this.#failed(attempt, failureOf(error));
-    }
-    if (this.#over) {
-      return { done: true, value: undefined };
-    }
-    if (result.done === true) {
-      return await this.#failed(attempt, this.#endedEarly());
-    }
-    return this.#message(this.#convert(attempt, result.value));
+    return attempt === undefined
+      ? this.#begin()
+      : attempt.answer.next().then(
+          (result) => this.#answered(attempt, result),
+          (error: unknown) => this.#broke(attempt, error),
+        );
   }
 
   return(): Promise<IteratorResult<ExecuteResponse>> {
     this.#finish();
     return Promise.resolve({ done: true, value: undefined });
+  }
+
+  #begin(): Promise<IteratorResult<ExecuteResponse>> {
+    const target = this.#targets[this.#nextTarget];
+    if (target === undefined) {
+      this.#finish();
+      return Promise.reject(
+        gatewayError(ErrorReason.MODEL_NOT_PRICED, `No target of ${this.#model.name} has a price.`),
+      );
+    }
+    return Promise.resolve(this.#message([this.#startAttempt(target)]));
+  }
+
+  #answered(
+    attempt: RunningAttempt,
+    result: IteratorResult<ConnectorResponse>,
+  ): IteratorResult<ExecuteResponse> | Promise<IteratorResult<ExecuteResponse>> {
+    if (this.#over) {
+      return { done: true, value: undefined };
+    }
+    return result.done === true
+      ? this.#failed(attempt, this.#endedEarly())
+      : this.#message(this.#convert(attempt, result.value));
+  }
+
+  #broke(
+    attempt: RunningAttempt,
+    error: unknown,
+  ): IteratorResult<ExecuteResponse> | Promise<IteratorResult<ExecuteResponse>> {
+    return this.#over ? { done: true, value: undefined } : this.#failed(attempt, failureOf(error));
   }
 
   #convert(attempt: RunningAttempt, response: ConnectorResponse): RouterEvent[] {
@@ -229,6 +248,7 @@ export class RequestExecution implements AsyncIterableIterator<ExecuteResponse> 
           stream: request.stream,
           body: request.body,
           imposedOutputTokens: request.imposedOutputTokens,
+          dialectHeaders: request.dialectHeaders,
           connectTimeout: timeouts.connect,
           firstTokenTimeout: timeouts.firstToken,
           idleTimeout: timeouts.idle,

@@ -1,4 +1,5 @@
 import type { ConnectorEvent, ExecuteResponse } from "#gen/penstock/connector/v1/connector_service_pb.ts";
+import { prompt, type PromptIterator } from "#kit/mesh/prompt-stream.ts";
 
 /** From this many bytes that nobody has taken yet on, the provider is asked to wait. */
 const highWaterBytes = 256 * 1024;
@@ -15,7 +16,8 @@ export interface AttemptSource {
  * The events of one attempt, from the callbacks that push them to the reader that pulls them. What was pushed since the
  * last pull comes as one message, so a burst of the provider costs its reader one turn.
  */
-export class AttemptStream implements AsyncIterable<ExecuteResponse>, AsyncIterator<ExecuteResponse> {
+export class AttemptStream implements AsyncIterable<ExecuteResponse>, PromptIterator<ExecuteResponse> {
+  readonly [prompt] = true;
   #events: ConnectorEvent[] = [];
   #bytes = 0;
   #paused = false;

@@ -1,6 +1,6 @@
 import { Buffer } from "node:buffer";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
-import { type Client, ConnectError } from "@connectrpc/connect";
+import type { Client, ConnectError } from "@connectrpc/connect";
 import {
   type AttemptFinished,
   AttemptOutcome,
@@ -13,6 +13,7 @@ import {
 import { ErrorReason } from "#gen/penstock/type/v1/error_pb.ts";
 import { Outcome, type UsageEvent } from "#gen/penstock/usage/v1/usage_event_pb.ts";
 import { gatewayError } from "#kit/errors/gateway-error.ts";
+import { asConnectError } from "#kit/mesh/as-connect-error.ts";
 import { priceUsage } from "#kit/pricing/price-usage.ts";
 import type { ModelDirectory } from "../snapshots/model-directory.ts";
 import type { RequestTracer } from "../trace-request.ts";
@@ -81,7 +82,7 @@ export class RequestRun {
       }
       await this.#execute(model);
     } catch (error) {
-      this.#fail(ConnectError.from(error));
+      this.#fail(asConnectError(error));
     }
   }
 
@@ -160,6 +161,7 @@ export class RequestRun {
         body: call.body,
         imposedOutputTokens: held === undefined ? 0n : imposedOutputTokens(call.inspection, model, held.heldNanosUsd),
         pricedOnly: call.key.hasBudget,
+        dialectHeaders: call.dialectHeaders,
         ...(call.timeoutMs === undefined ? {} : { timeout: durationFromMs(call.timeoutMs) }),
       })
       [Symbol.asyncIterator]();

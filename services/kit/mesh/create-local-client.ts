@@ -6,8 +6,10 @@ import {
   isMessage,
   type MessageShape,
 } from "@bufbuild/protobuf";
-import { type CallOptions, type Client, Code, ConnectError, type ServiceImpl } from "@connectrpc/connect";
+import type { CallOptions, Client, ConnectError, ServiceImpl } from "@connectrpc/connect";
+import { asConnectError } from "./as-connect-error.ts";
 import { LocalContext } from "./local-context.ts";
+import { isPrompt } from "./prompt-stream.ts";
 
 type AnyMessage = MessageShape<DescMessage>;
 type UnaryHandler = (request: AnyMessage, context: LocalContext) => unknown;
@@ -95,6 +97,10 @@ function streamCall(service: DescService, method: DescMethod, handler: StreamHan
       const context = new LocalContext(service, method, options);
       try {
         const source = handler(messageOf(method.input, input), context)[Symbol.asyncIterator]();
+        if (options === undefined && isPrompt(source)) {
+          // Its messages are complete, as it says itself.
+          return source as AsyncIterator<AnyMessage>;
+        }
         return new LocalStream(source, context, method, options !== undefined);
       } catch (error) {
         return failedStream(asConnectError(error));
@@ -215,11 +221,4 @@ function messageOf(schema: DescMessage, value: unknown): AnyMessage {
     : isMessage(value, schema)
       ? value
       : create(schema, value as never);
-}
-
-/** What a caller in another process would get for what a handler threw. */
-function asConnectError(error: unknown): ConnectError {
-  return error instanceof ConnectError
-    ? error
-    : new ConnectError("internal error", Code.Internal, undefined, undefined, error);
 }

@@ -11,6 +11,7 @@ import { ErrorReason } from "#gen/penstock/type/v1/error_pb.ts";
 import { errorDetailOf, gatewayError } from "#kit/errors/gateway-error.ts";
 import { createMesh, type OwnedMesh } from "./create-mesh.ts";
 import { createMeshServer } from "./create-mesh-server.ts";
+import { prompt, type PromptIterator } from "./prompt-stream.ts";
 
 type Router = ServiceImpl<typeof RouterService>;
 
@@ -296,6 +297,19 @@ test("an instance that this process does not serve is looked for elsewhere", asy
   await mesh.client(RouterService, "here").explain({});
   assert.equal((await rejectionOf(mesh.client(RouterService, "there").explain({}))).code, Code.Unavailable);
   assert.deepEqual(asked, ["there"]);
+});
+
+test("a stream that keeps the promises itself reaches a caller in the process as it is, unless the call has limits", async () => {
+  const promptly: PromptIterator<ExecuteResponse> & AsyncIterable<ExecuteResponse> = {
+    [prompt]: true,
+    [Symbol.asyncIterator]: () => promptly,
+    next: async () => ({ done: true, value: undefined }),
+  };
+  const mesh = createMesh({ addresses: { resolve: () => undefined } });
+  mesh.serve(RouterService, routerWith({ execute: () => promptly }));
+  const client = mesh.client(RouterService);
+  assert.equal(client.execute({})[Symbol.asyncIterator](), promptly);
+  assert.notEqual(client.execute({}, { timeoutMs: 60_000 })[Symbol.asyncIterator](), promptly);
 });
 
 function onAbort(context: HandlerContext, callback: () => void): void {
