@@ -71,7 +71,7 @@ function forwardChat(request: ExecuteRequest, provider: Provider, call: Provider
     };
   };
   return {
-    request: upstreamRequest(provider, call, body),
+    request: upstreamRequest(provider, call, body, request.dialectHeaders),
     dropped: [],
     createReader(contentType) {
       if (!call.stream) {
@@ -223,7 +223,12 @@ function wholeAsStream(
   });
 }
 
-function upstreamRequest(provider: Provider, call: ProviderCall, body: Uint8Array): UpstreamRequest {
+function upstreamRequest(
+  provider: Provider,
+  call: ProviderCall,
+  body: Uint8Array,
+  dialectHeaders?: Readonly<Record<string, string>>,
+): UpstreamRequest {
   return {
     path: provider.basePath + provider.kind.path(call),
     headers: [
@@ -237,6 +242,7 @@ function upstreamRequest(provider: Provider, call: ProviderCall, body: Uint8Arra
       "user-agent",
       "penstock",
       ...provider.kind.headers(provider.chooseKey()),
+      ...(dialectHeaders === undefined ? [] : Object.entries(dialectHeaders).flat()),
     ],
     body,
   };

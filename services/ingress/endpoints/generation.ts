@@ -4,7 +4,7 @@ import { ErrorReason } from "#gen/penstock/type/v1/error_pb.ts";
 import { gatewayError } from "#kit/errors/gateway-error.ts";
 import { HttpReply } from "../http/http-reply.ts";
 import { readBody } from "../http/read-body.ts";
-import { readCachePolicy, readTags, readTimeoutMs } from "../http/read-request-headers.ts";
+import { readCachePolicy, readDialectHeaders, readTags, readTimeoutMs } from "../http/read-request-headers.ts";
 import type { Inspection } from "../pipeline/gateway-call.ts";
 import { RequestRun, type RequestRunDeps } from "../pipeline/request-run.ts";
 import type { Endpoint, EndpointRequest } from "./endpoint.ts";
@@ -52,6 +52,7 @@ export function createGenerationEndpoint(door: GenerationDoor, deps: GenerationD
               body,
               inspection,
               tags: readTags(header, key.tags),
+              dialectHeaders: readDialectHeaders(header, dialect),
               cachePolicy: readCachePolicy(header),
               timeoutMs: readTimeoutMs(header),
               arrivedAt,

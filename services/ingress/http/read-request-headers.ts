@@ -1,3 +1,4 @@
+import { Dialect } from "#gen/penstock/type/v1/dialect_pb.ts";
 import { ErrorReason } from "#gen/penstock/type/v1/error_pb.ts";
 import { gatewayError } from "#kit/errors/gateway-error.ts";
 import type { CachePolicy } from "../pipeline/gateway-call.ts";
@@ -55,6 +56,32 @@ export function readTimeoutMs(header: HeaderReader): number | undefined {
     throw badHeader("x-penstock-timeout-ms", "it must be a whole number of milliseconds");
   }
   return Number(given);
+}
+
+/** The header fields of a dialect that are part of a request: all others stay here. */
+const dialectHeaders: ReadonlyMap<Dialect, readonly string[]> = new Map([
+  [Dialect.ANTHROPIC_MESSAGES, ["anthropic-beta"]],
+  [Dialect.OPENAI_CHAT, ["openai-beta"]],
+  [Dialect.OPENAI_RESPONSES, ["openai-beta"]],
+]);
+const noHeaders: Record<string, string> = {};
+const maxHeaderLength = 1_024;
+
+/** The header fields that belong to a request of this dialect. Throws for one that is too long. */
+export function readDialectHeaders(header: HeaderReader, dialect: Dialect): Record<string, string> {
+  let found: Record<string, string> | undefined;
+  for (const name of dialectHeaders.get(dialect) ?? []) {
+    const value = header(name);
+    if (value === undefined || value === "") {
+      continue;
+    }
+    if (value.length > maxHeaderLength) {
+      throw badHeader(name, `it must not be longer than ${maxHeaderLength} characters`);
+    }
+    found ??= {};
+    found[name] = value;
+  }
+  return found ?? noHeaders;
 }
 
 function badHeader(name: string, problem: string) {

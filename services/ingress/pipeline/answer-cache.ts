@@ -120,9 +120,7 @@ function digestOf(call: GatewayCall): Uint8Array {
   const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
   const canonical =
     dialect === Dialect.PENSTOCK ? bytes.toString("base64") : (stringify(JSON.parse(bytes.toString("utf8"))) ?? "");
-  return hash(
-    "sha256",
-    `${dialect}\n${operation}\n${call.inspection.stream ? 1 : 0}\n${call.inspection.model}\n${canonical}`,
-    "buffer",
-  );
+  const { model, stream } = call.inspection;
+  const headers = stringify(call.dialectHeaders) ?? "";
+  return hash("sha256", [dialect, operation, stream ? 1 : 0, model, headers, canonical].join("\n"), "buffer");
 }

@@ -26,6 +26,8 @@ export interface GatewayCall {
   readonly body: Uint8Array;
   readonly inspection: Inspection;
   readonly tags: Readonly<Record<string, string>>;
+  /** Header fields of the dialect that change what the provider does, names in lower case. */
+  readonly dialectHeaders: Record<string, string>;
   readonly cachePolicy: CachePolicy;
   /** How long the caller wants to wait at the most, in milliseconds. */
   readonly timeoutMs: number | undefined;

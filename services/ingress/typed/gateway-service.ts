@@ -58,6 +58,7 @@ export function createGatewayService(deps: GatewayServiceDeps): ServiceImpl<type
       body,
       inspection,
       tags: readTags(header, key.tags),
+      dialectHeaders: {},
       cachePolicy: readCachePolicy(header),
       timeoutMs: deadlineMs === undefined ? readTimeoutMs(header) : Math.max(1, deadlineMs),
       arrivedAt,
