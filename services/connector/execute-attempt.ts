@@ -34,10 +34,10 @@ export function executeAttempt(request: ExecuteRequest, provider: Provider, deps
   const stream = new AttemptStream();
   let prepared: PreparedAttempt;
   try {
-    prepared = prepareAttempt(request, provider, deps.callers, {
+    prepared = prepareAttempt(request, provider, deps.callers, () => ({
       fallbackId: `chatcmpl-${randomUUID()}`,
       fallbackCreated: Math.floor(deps.now() / 1000),
-    });
+    }));
   } catch (error) {
     stream.fail(attemptError(failureOfRequest(error)));
     return stream;
@@ -144,7 +144,8 @@ class Attempt implements UpstreamHandler {
     } else if (reader.contentSeen) {
       this.#emitHead();
     }
-    if (this.#headSent && !reader.over) {
+    // A provider that trickles the bytes of one event pauses all the same.
+    if (this.#headSent && !reader.over && bytes.length > 0) {
       this.#phase.extend();
     }
     if (reader.over) {

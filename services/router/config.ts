@@ -31,7 +31,9 @@ const modelConfig = z.strictObject({
   timeout: z
     .strictObject({
       connect: duration().prefault("3s").describe("How long a connection may take."),
-      first_token: duration().prefault("60s").describe("How long the first content may take."),
+      first_token: duration()
+        .prefault("2m")
+        .describe("How long the first content may take; for an answer that does not stream, the whole of it."),
       idle: duration().prefault("60s").describe("How long an answer may pause."),
       total: duration().prefault("15m").describe("How long a request may take, with all its attempts."),
     })

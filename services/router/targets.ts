@@ -58,7 +58,7 @@ export interface RoutingProblem {
 
 const plainModel: Pick<RoutedModel, "attempts" | "timeouts"> = {
   attempts: 3,
-  timeouts: timeoutsOf({ connect: 3_000, first_token: 60_000, idle: 60_000, total: 900_000 }),
+  timeouts: timeoutsOf({ connect: 3_000, first_token: 120_000, idle: 60_000, total: 900_000 }),
 };
 /** Names that callers make up are remembered up to this number. */
 const maxOpenModels = 10_000;

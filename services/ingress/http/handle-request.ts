@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import { ConnectError } from "@connectrpc/connect";
 import { Dialect } from "#gen/penstock/type/v1/dialect_pb.ts";
 import { ErrorReason } from "#gen/penstock/type/v1/error_pb.ts";
@@ -9,6 +8,7 @@ import type { AuthFailureLimiter } from "./auth-failure-limiter.ts";
 import type { HttpRequest, HttpResponse } from "#kit/http/create-http-server.ts";
 import type { Operation } from "#kit/http/create-operations.ts";
 import { sendError } from "./http-reply.ts";
+import { newRequestId } from "./new-request-id.ts";
 import { readCredential } from "./read-credential.ts";
 
 /** What the handling of requests needs. */
@@ -147,8 +147,11 @@ export function createRequestHandler(deps: HandleRequestDeps): RequestHandler {
         deps.services(req, res);
         return;
       }
-      // serve() handles all its errors.
-      void serve(req, res, path.startsWith("/v1/") ? path.slice(3) : path);
+      serve(req, res, path.startsWith("/v1/") ? path.slice(3) : path).catch((error: unknown) => {
+        // Not even the refusal could be written.
+        deps.onInternalError("", error);
+        res.destroy();
+      });
     },
     drain() {
       draining = true;
@@ -158,8 +161,4 @@ export function createRequestHandler(deps: HandleRequestDeps): RequestHandler {
 
 function isBelow(path: string, prefix: string): boolean {
   return path.length > prefix.length && path.startsWith(prefix);
-}
-
-function newRequestId(): string {
-  return `req_${randomUUID().replaceAll("-", "")}`;
 }

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import type { ConnectError, HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import { ConnectError, type HandlerContext, type ServiceImpl } from "@connectrpc/connect";
 import {
   decodePenstockChatResponse,
   decodePenstockEmbedResponse,
@@ -67,11 +67,8 @@ export function createGatewayService(deps: GatewayServiceDeps): ServiceImpl<type
       throw gatewayError(ErrorReason.CLIENT_CLOSED, "The caller left.");
     }
     const reply = new TypedReply(context.responseHeader, requestId);
-    // The run ends in the reply, whatever happens.
-    void deps.tracer.run(
-      `${operation === Operation.CHAT ? "chat" : "embeddings"} ${inspection.model}`,
-      header,
-      (traceparent) => {
+    deps.tracer
+      .run(`${operation === Operation.CHAT ? "chat" : "embeddings"} ${inspection.model}`, header, (traceparent) => {
         const run = new RequestRun({ ...call, traceparent }, reply, deps);
         const onAbort = (): void => {
           reply.leave();
@@ -79,8 +76,8 @@ export function createGatewayService(deps: GatewayServiceDeps): ServiceImpl<type
         };
         context.signal.addEventListener("abort", onAbort, { once: true });
         return run.run();
-      },
-    );
+      })
+      .catch((error: unknown) => reply.fail(ConnectError.from(error)));
     return reply;
   }
 

@@ -1,6 +1,6 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
@@ -61,6 +61,7 @@ export async function startTestNats(options: TestNatsOptions = {}): Promise<Test
     async kill(signal) {
       if (signal === "SIGSTOP" || signal === "SIGCONT") {
         server.kill(signal);
+        await settled(server.pid ?? 0, signal === "SIGSTOP");
       } else {
         await end(signal);
       }
@@ -77,6 +78,17 @@ export async function startTestNats(options: TestNatsOptions = {}): Promise<Test
       rmSync(directory, { recursive: true, force: true });
     },
   };
+}
+
+/** Resolves once a process really stands still, or really goes on: the signal takes effect a little later. */
+async function settled(pid: number, isStopped: boolean): Promise<void> {
+  while (existsSync(`/proc/${pid}/stat`)) {
+    const state = /\) (\S)/.exec(readFileSync(`/proc/${pid}/stat`, "utf8"))?.[1];
+    if ((state === "T") === isStopped) {
+      return;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
 }
 
 function findProgram(): string {
