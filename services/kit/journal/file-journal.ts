@@ -137,7 +137,7 @@ export class FileJournal implements Journal {
     if (entry !== undefined) {
       this.#entries.delete(key);
       this.#pendingBytes -= entry.bytes;
-      this.#detach(entry.segment, key, entry.bytes);
+      this.#detach(entry.segment, entry.bytes);
     } else if (key >= (this.#taken[0]?.sequence ?? Infinity) && key < this.#nextSequence) {
       this.#confirmedEarly.add(key);
     }
@@ -230,7 +230,7 @@ export class FileJournal implements Journal {
     for (const { kind, sequence, offset, bytes } of taken) {
       this.#entries.set(sequence, { kind, segment, offset: start + offset, bytes, takenAt });
       this.#pendingBytes += bytes;
-      attach(segment, sequence, bytes);
+      attach(segment, bytes);
     }
     const early = [...this.#confirmedEarly];
     this.#confirmedEarly.clear();
@@ -299,15 +299,14 @@ export class FileJournal implements Journal {
     this.#removeIfDone(segment);
   }
 
-  #detach(segment: Segment, sequence: number, bytes: number): void {
-    if (segment.live.delete(sequence)) {
-      segment.liveBytes -= bytes;
-      this.#removeIfDone(segment);
-    }
+  #detach(segment: Segment, bytes: number): void {
+    segment.live -= 1;
+    segment.liveBytes -= bytes;
+    this.#removeIfDone(segment);
   }
 
   #removeIfDone(segment: Segment): void {
-    if (segment.live.size === 0 && this.#sealed.delete(segment)) {
+    if (segment.live === 0 && this.#sealed.delete(segment)) {
       this.#diskBytes -= segment.size;
       this.#sync.discard(segment);
       this.#try(() => this.#deps.fileSystem.remove(segment.path));
@@ -346,9 +345,8 @@ export class FileJournal implements Journal {
     const moved = Buffer.allocUnsafe(from.liveBytes);
     const copies: { readonly sequence: number; readonly entry: Entry; readonly at: number }[] = [];
     let length = 0;
-    for (const sequence of from.live) {
-      const entry = this.#entries.get(sequence);
-      if (entry !== undefined) {
+    for (const [sequence, entry] of this.#entries) {
+      if (entry.segment === from) {
         this.#deps.fileSystem.read(from.path, moved.subarray(length, length + entry.bytes), entry.offset);
         copies.push({ sequence, entry, at: to.size + length });
         length += entry.bytes;
@@ -363,8 +361,8 @@ export class FileJournal implements Journal {
     }
     this.#diskBytes += length;
     this.#sync.touch(to);
-    for (const { sequence, entry } of copies) {
-      attach(to, sequence, entry.bytes);
+    for (const { entry } of copies) {
+      attach(to, entry.bytes);
     }
     this.#compacting = true;
     // The old file goes only when the copies are on the disk; until then recovery would find both, and drop one.
@@ -374,9 +372,9 @@ export class FileJournal implements Journal {
         if (error === undefined && this.#entries.get(sequence) === entry) {
           entry.segment = to;
           entry.offset = at;
-          this.#detach(from, sequence, entry.bytes);
+          this.#detach(from, entry.bytes);
         } else {
-          this.#detach(to, sequence, entry.bytes);
+          this.#detach(to, entry.bytes);
         }
       }
     });

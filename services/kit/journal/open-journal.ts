@@ -112,14 +112,14 @@ function recover(directory: string): Recovery {
     }
   }
   const sorted = [...found.entries()].toSorted(([left], [right]) => left - right);
-  for (const [sequence, { entry }] of sorted) {
-    attach(entry.segment, sequence, entry.bytes);
+  for (const [, { entry }] of sorted) {
+    attach(entry.segment, entry.bytes);
   }
-  for (const segment of segments.filter(({ live }) => live.size === 0)) {
+  for (const segment of segments.filter(({ live }) => live === 0)) {
     rmSync(segment.path);
   }
   return {
-    segments: segments.filter(({ live }) => live.size > 0),
+    segments: segments.filter(({ live }) => live > 0),
     entries: new Map(sorted.map(([sequence, { entry }]) => [sequence, entry])),
     records: sorted.map(([, { record }]) => record),
     damaged,

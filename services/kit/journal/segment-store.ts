@@ -12,8 +12,8 @@ export interface Segment {
   size: number;
   /** Bytes of frames that are not confirmed. */
   liveBytes: number;
-  /** Sequence numbers of those frames. */
-  readonly live: Set<number>;
+  /** How many those are. */
+  live: number;
 }
 
 /** Where a record is that is not confirmed. */
@@ -28,12 +28,12 @@ export interface Entry {
 
 /** Makes a segment of what recovery found, or an empty one that is open. */
 export function createSegment(path: string, fd: number | undefined, size: number): Segment {
-  return { path, fd, size, liveBytes: 0, live: new Set() };
+  return { path, fd, size, liveBytes: 0, live: 0 };
 }
 
 /** Counts a record among those that keep a segment. */
-export function attach(segment: Segment, sequence: number, bytes: number): void {
-  segment.live.add(sequence);
+export function attach(segment: Segment, bytes: number): void {
+  segment.live += 1;
   segment.liveBytes += bytes;
 }
 
