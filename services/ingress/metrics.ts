@@ -1,4 +1,4 @@
-import { type Counter, type Histogram, metrics } from "@opentelemetry/api";
+import { type Histogram, metrics } from "@opentelemetry/api";
 import { type Outcome, OutcomeSchema } from "#gen/penstock/usage/v1/usage_event_pb.ts";
 import type { GatewayCall } from "./pipeline/gateway-call.ts";
 
@@ -22,9 +22,15 @@ const outcomeNames = new Map<number, string>(
 /** Makes the instruments. */
 export function createIngressMetrics(gauges: IngressGauges): IngressMetrics {
   const meter = metrics.getMeter("penstock.ingress");
-  const requests: Counter = meter.createCounter("penstock_ingress_requests", {
-    description: "Requests that ended, by outcome.",
-  });
+  // Counted here and read when asked for: a counter of the library looks its attributes up for every request.
+  const ended = new Map<Outcome, number>();
+  meter
+    .createObservableCounter("penstock_ingress_requests", { description: "Requests that ended, by outcome." })
+    .addCallback((result) => {
+      for (const [outcome, count] of ended) {
+        result.observe(count, { outcome: outcomeNames.get(outcome) ?? "unknown" });
+      }
+    });
   const duration: Histogram = meter.createHistogram("penstock_ingress_request_duration_seconds", {
     description: "From the arrival of a request to the end of its answer.",
     advice: { explicitBucketBoundaries: buckets },
@@ -41,11 +47,9 @@ export function createIngressMetrics(gauges: IngressGauges): IngressMetrics {
   observe("penstock_ingress_journal_age_seconds", "Age of the oldest journal record that is not confirmed.", () => {
     return gauges.journalAgeMs() / 1000;
   });
-  // One object for each outcome: attributes are hashed by the instruments, and most requests share them.
-  const attributes = new Map([...outcomeNames].map(([value, name]) => [value, { outcome: name }]));
   return {
     requestOver(_call, outcome, totalMs, firstByteMs) {
-      requests.add(1, attributes.get(outcome));
+      ended.set(outcome, (ended.get(outcome) ?? 0) + 1);
       duration.record(totalMs / 1000);
       if (firstByteMs !== undefined) {
         firstByte.record(firstByteMs / 1000);

@@ -30,12 +30,15 @@ export type AnswerIdentity = Pick<EncodeResponseOptions, "fallbackId" | "fallbac
 /** Used where the provider's dialect needs an output limit and the caller gave none. */
 const defaultMaxOutputTokens = 4096;
 
-/** Builds the provider's request: forwarded when both sides speak one dialect, else translated. Throws CodecError. */
+/**
+ * Builds the provider's request: forwarded when both sides speak one dialect, else translated. Only a translation asks
+ * for an identity. Throws CodecError.
+ */
 export function prepareAttempt(
   request: ExecuteRequest,
   account: Provider,
   callers: CallerCodecs,
-  identity: AnswerIdentity,
+  identity: () => AnswerIdentity,
 ): PreparedAttempt {
   const { alsoSpeaks } = account.kind;
   const provider = alsoSpeaks?.chat.dialect === request.dialect ? { ...account, kind: alsoSpeaks } : account;
@@ -105,11 +108,11 @@ function translateChat(
   provider: Provider,
   call: ProviderCall,
   callers: CallerCodecs,
-  identity: AnswerIdentity,
+  identity: () => AnswerIdentity,
 ): PreparedAttempt {
   const { kind } = provider;
   const caller = callers.of(request.dialect);
-  const options: EncodeResponseOptions = { ...identity, includeUsage: callerWantsUsage(request) };
+  const options: EncodeResponseOptions = { ...identity(), includeUsage: callerWantsUsage(request) };
   const encoded = kind.chat.encodeRequest(caller.decodeChatRequest(request.body), {
     model: request.model,
     stream: request.stream,

@@ -39,36 +39,32 @@ export function createGenerationEndpoint(door: GenerationDoor, deps: GenerationD
       };
       const body = await readBody(req, deps.maxBodyBytes);
       const { operation, inspection } = inspected(door, body, rest);
-      await deps.tracer.run(
-        `${operationNames.get(operation) ?? ""} ${inspection.model}`,
-        header,
-        async (traceparent) => {
-          const run = new RequestRun(
-            {
-              requestId,
-              key,
-              operation,
-              dialect,
-              body,
-              inspection,
-              tags: readTags(header, key.tags),
-              dialectHeaders: readDialectHeaders(header, dialect),
-              cachePolicy: readCachePolicy(header),
-              timeoutMs: readTimeoutMs(header),
-              arrivedAt,
-              traceparent,
-            },
-            new HttpReply(res, requestId, dialect),
-            deps,
-          );
-          res.on("close", () => {
-            if (!res.writableFinished) {
-              run.cancel();
-            }
-          });
-          await run.run();
-        },
-      );
+      await deps.tracer.run(`${operationNames.get(operation) ?? ""} ${inspection.model}`, header, (traceparent) => {
+        const run = new RequestRun(
+          {
+            requestId,
+            key,
+            operation,
+            dialect,
+            body,
+            inspection,
+            tags: readTags(header, key.tags),
+            dialectHeaders: readDialectHeaders(header, dialect),
+            cachePolicy: readCachePolicy(header),
+            timeoutMs: readTimeoutMs(header),
+            arrivedAt,
+            traceparent,
+          },
+          new HttpReply(res, requestId, dialect),
+          deps,
+        );
+        res.on("close", () => {
+          if (!res.writableFinished) {
+            run.cancel();
+          }
+        });
+        return run.run();
+      });
     },
   };
 }
@@ -95,6 +91,9 @@ function inspected(door: GenerationDoor, body: Buffer, rest: string): ReturnType
 
 function requireJson({ req }: EndpointRequest): void {
   const contentType = req.headers["content-type"] ?? "";
+  if (contentType === "application/json") {
+    return;
+  }
   if (
     !/^application\/(?:[a-z0-9.+-]+\+)?json\s*(?:;|$)/i.test(contentType) ||
     /charset=(?!"?utf-?8)/i.test(contentType)

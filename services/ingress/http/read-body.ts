@@ -17,8 +17,12 @@ const decoders = {
  * Reads a whole body and undoes its content encoding. Rejects with REQUEST_TOO_LARGE when it is, or becomes, larger than
  * the limit, UNSUPPORTED_MEDIA_TYPE for an unknown encoding, INVALID_REQUEST for one that is damaged.
  */
-export async function readBody(req: HttpRequest, maxBytes: number): Promise<Buffer> {
-  const encoding = (req.headers["content-encoding"] ?? "identity").trim().toLowerCase();
+export function readBody(req: HttpRequest, maxBytes: number): Promise<Buffer> {
+  const encoding = req.headers["content-encoding"];
+  return encoding === undefined ? readRaw(req, maxBytes) : readEncoded(req, maxBytes, encoding.trim().toLowerCase());
+}
+
+async function readEncoded(req: HttpRequest, maxBytes: number, encoding: string): Promise<Buffer> {
   if (encoding !== "identity" && encoding !== "" && !Object.hasOwn(decoders, encoding)) {
     throw gatewayError(
       ErrorReason.UNSUPPORTED_MEDIA_TYPE,

@@ -15,23 +15,23 @@ export function writeUsageEventJson(event: UsageEvent): string {
     text("attemptId", event.attemptId) +
     text("requestId", event.requestId) +
     number("attemptIndex", event.attemptIndex) +
-    text("keyId", event.keyId) +
-    text("teamId", event.teamId) +
-    text("organizationId", event.organizationId) +
+    known("keyId", event.keyId) +
+    known("teamId", event.teamId) +
+    known("organizationId", event.organizationId) +
     (isEmpty(event.tags) ? "" : `,"tags":${JSON.stringify(event.tags)}`) +
     name("operation", operationNames, event.operation) +
     name("dialect", dialectNames, event.dialect) +
     flag("stream", event.stream) +
-    text("requestedModel", event.requestedModel) +
-    text("provider", event.provider) +
-    text("model", event.model) +
+    known("requestedModel", event.requestedModel) +
+    known("provider", event.provider) +
+    known("model", event.model) +
     name("outcome", outcomeNames, event.outcome) +
     name("errorReason", reasonNames, event.errorReason) +
     number("httpStatus", event.httpStatus) +
     (event.usage === undefined ? "" : `,"usage":{${usageMembers(event.usage).slice(1)}}`) +
     int64("costNanosUsd", event.costNanosUsd) +
-    text("priceSource", event.priceSource) +
-    text("leaseId", event.leaseId) +
+    known("priceSource", event.priceSource) +
+    known("leaseId", event.leaseId) +
     name("finishReason", finishNames, event.finishReason) +
     text("providerRequestId", event.providerRequestId) +
     timestamp("startTime", event.startTime) +
@@ -57,6 +57,25 @@ function usageMembers(usage: Usage): string {
 
 function text(member: string, value: string): string {
   return value === "" ? "" : `,"${member}":${quoteJson(value)}`;
+}
+
+const maxQuoted = 4_096;
+const quoted = new Map<string, string>();
+
+/** As `text`, for what is the same in many events: names and ids of keys, models and leases. */
+function known(member: string, value: string): string {
+  if (value === "") {
+    return "";
+  }
+  let json = quoted.get(value);
+  if (json === undefined) {
+    if (quoted.size >= maxQuoted) {
+      quoted.clear();
+    }
+    json = quoteJson(value);
+    quoted.set(value, json);
+  }
+  return `,"${member}":${json}`;
 }
 
 function number(member: string, value: number): string {

@@ -15,6 +15,12 @@ export interface OrderContext {
  * replacement, the groups one after another, and targets that should rest behind all others.
  */
 export function orderTargets(model: RoutedModel, context: OrderContext): readonly Target[] {
+  const [first] = model.groups;
+  const [only] = first ?? [];
+  if (model.groups.length === 1 && first?.length === 1 && only !== undefined) {
+    // Most models have one target, and there is nothing to draw.
+    return context.pricedOnly && only.prices === undefined ? [] : first;
+  }
   const awake: Target[] = [];
   const resting: Target[] = [];
   const seen = new Set<string>();
