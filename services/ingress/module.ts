@@ -195,6 +195,9 @@ export function createIngressModule(deps: IngressModuleDeps): IngressModule {
       return models?.complete === true ? undefined : "the models have not arrived";
     },
     async drain(signal) {
+      // What is known now serves the requests that still run; the feeds end while they do.
+      keys?.stop();
+      models?.stop();
       server?.stopListening();
       handler?.drain();
       await server?.idle(signal);
