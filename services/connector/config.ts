@@ -30,6 +30,7 @@ export const providersConfig = z
       z.strictObject({ kind: z.enum(familyNames), ...account }),
       z.strictObject({ kind: z.literal("anthropic"), ...account }),
       z.strictObject({ kind: z.literal("gemini"), ...account }),
+      z.strictObject({ kind: z.literal("cohere"), ...account }),
       z.strictObject({
         kind: z.literal("openai-compatible"),
         ...account,

@@ -1,5 +1,6 @@
 import type { ProviderConfig, ProvidersConfig } from "./config.ts";
 import { createAnthropicKind } from "./providers/anthropic.ts";
+import { createCohereKind } from "./providers/cohere.ts";
 import { createEchoUpstream } from "./providers/echo/create-echo-upstream.ts";
 import { createGeminiKind } from "./providers/gemini.ts";
 import { createAzureOpenAiKind } from "./providers/azure-openai.ts";
@@ -26,6 +27,7 @@ const kinds: ReadonlyMap<string, ProviderKind> = new Map([
   ...Object.entries(openAiFamily).map(([name, quirks]) => [name, createOpenAiKind(quirks)] as const),
   ["anthropic", createAnthropicKind()],
   ["gemini", createGeminiKind()],
+  ["cohere", createCohereKind()],
   ["echo", createOpenAiKind(openAiFamily["openai-compatible"])],
 ]);
 

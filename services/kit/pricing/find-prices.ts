@@ -24,6 +24,7 @@ const catalogueProviders: Readonly<Record<string, string>> = {
   "azure-openai": "azure",
   anthropic: "anthropic",
   gemini: "google",
+  cohere: "cohere",
   mistral: "mistral",
   groq: "groq",
   deepseek: "deepseek",
