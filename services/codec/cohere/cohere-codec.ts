@@ -1,8 +1,15 @@
 import { Dialect } from "#gen/penstock/type/v1/dialect_pb.ts";
-import type { ChatCodec } from "../codec.ts";
+import type { ChatCodec, EmbedCodec } from "../codec.ts";
 import { decodeError } from "./decode-error.ts";
 import { decodeRequest } from "./decode-request.ts";
 import { decodeResponse, readResponse } from "./decode-response.ts";
+import {
+  decodeEmbedRequest,
+  decodeEmbedResponse,
+  encodeEmbedRequest,
+  encodeEmbedResponse,
+  readEmbedUsage,
+} from "./embed.ts";
 import { encodeRequest } from "./encode-request.ts";
 import { encodeResponse } from "./encode-response.ts";
 import { createStreamDecoder } from "./stream-decoder.ts";
@@ -23,5 +30,17 @@ export function createCohereCodec(): ChatCodec {
     createStreamObserver: () => createStreamObserver(),
     readResponse,
     decodeError,
+  };
+}
+
+/** Creates the codec of Cohere's v2 embed. */
+export function createCohereEmbedCodec(): EmbedCodec {
+  return {
+    dialect: Dialect.COHERE,
+    decodeRequest: decodeEmbedRequest,
+    encodeRequest: encodeEmbedRequest,
+    decodeResponse: decodeEmbedResponse,
+    encodeResponse: encodeEmbedResponse,
+    readUsage: readEmbedUsage,
   };
 }
