@@ -20,6 +20,8 @@ export interface Recording {
     readonly text?: string;
     readonly reasoning?: string;
     readonly refusal?: string;
+    /** What Cohere's models say beside their calls. */
+    readonly tool_plan?: string;
     /** The provider's own word. */
     readonly finish?: string;
     /** The provider's own report. */

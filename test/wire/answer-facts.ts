@@ -1,8 +1,10 @@
 import type { JsonRecord } from "./json.ts";
 import { listOf, numberOf, recordOf, textOf } from "./json.ts";
 
-/** The dialects in which answers were recorded and are given. */
-export type WireDialect = "openai" | "anthropic" | "gemini";
+/** The dialects in which answers are given. */
+export type DoorDialect = "openai" | "anthropic" | "gemini";
+/** The dialects in which answers were recorded. */
+export type WireDialect = DoorDialect | "cohere";
 
 /** Why an answer ended, in one word for all dialects. `none`: it does not say. */
 export type Finish = "stop" | "length" | "tool_calls" | "content_filter" | "error" | "none";
@@ -57,6 +59,12 @@ const finishWords: { readonly [D in WireDialect]: Readonly<Record<string, Finish
     MISSING_THOUGHT_SIGNATURE: "error",
     LANGUAGE: "error",
     OTHER: "error",
+  },
+  cohere: {
+    MAX_TOKENS: "length",
+    TOOL_CALL: "tool_calls",
+    ERROR: "error",
+    TIMEOUT: "error",
   },
 };
 
@@ -127,6 +135,17 @@ const usageReaders: { readonly [D in WireDialect]: (usage: JsonRecord) => TokenC
       reasoning,
     };
   },
+  cohere(usage) {
+    // What is paid for: the other count has Cohere's own preamble in it, most of which it caches.
+    const billed = recordOf(usage["billed_units"]);
+    return {
+      uncached: numberOf(billed["input_tokens"]),
+      cacheRead: 0,
+      cacheWrite: 0,
+      output: numberOf(billed["output_tokens"]),
+      reasoning: numberOf(recordOf(usage["tokens"])["reasoning_tokens"]),
+    };
+  },
 };
 
 /** A function that a request offers, in one form for all dialects. */
@@ -142,8 +161,12 @@ export function readTools(dialect: WireDialect, body: JsonRecord | undefined): r
   return listOf(body?.["tools"]).flatMap((tool) => toolReaders[dialect](recordOf(tool)));
 }
 
+const readFunction = ({ type, function: called }: JsonRecord): readonly PlainTool[] =>
+  type === "function" ? plainTool(recordOf(called), "parameters") : [];
+
 const toolReaders: { readonly [D in WireDialect]: (tool: JsonRecord) => readonly PlainTool[] } = {
-  openai: ({ type, function: called }) => (type === "function" ? plainTool(recordOf(called), "parameters") : []),
+  openai: readFunction,
+  cohere: readFunction,
   anthropic: (tool) => (tool["input_schema"] === undefined ? [] : plainTool(tool, "input_schema")),
   gemini: (tool) =>
     listOf(tool["functionDeclarations"] ?? tool["function_declarations"]).flatMap((declared) => {

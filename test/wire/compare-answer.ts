@@ -3,7 +3,7 @@ import type { Recording } from "../harness/recordings.ts";
 import type { AnswerFacts, TokenClasses } from "./answer-facts.ts";
 import { expectedAnswer, expectedError, recordedMessage } from "./expected.ts";
 import { listRecordedEvents } from "./recorded-events.ts";
-import { isRecord, recordOf } from "./json.ts";
+import { isRecord, type JsonRecord, recordOf } from "./json.ts";
 import { compareForwarded, compareSent } from "./verbatim.ts";
 import type { DoorAnswer, WireDoor } from "./wire-door.ts";
 import type { WireTarget } from "./wire-targets.ts";
@@ -57,9 +57,14 @@ export function compareUsage(
 export function isFailure(recording: Recording): boolean {
   return (
     recording.kind === "error" ||
-    listRecordedEvents(recording).some((event) => isRecord(event["error"])) ||
+    listRecordedEvents(recording).some(isError) ||
     (recording.transport === "sse" && recording.derived.finish === undefined)
   );
+}
+
+/** Most put an error object in place of an event; Cohere ends the answer with the text of one. */
+function isError(event: JsonRecord): boolean {
+  return isRecord(event["error"]) || typeof recordOf(event["delta"])["error"] === "string";
 }
 
 function compareFacts(facts: AnswerFacts, expected: AnswerFacts, recording: Recording): readonly string[] {

@@ -2,6 +2,7 @@ import { Buffer } from "node:buffer";
 import { isDeepStrictEqual } from "node:util";
 import type { ChatCodec } from "#codec/codec.ts";
 import { createAnthropicMessagesCodec } from "#codec/anthropic-messages/anthropic-messages-codec.ts";
+import { createCohereCodec } from "#codec/cohere/cohere-codec.ts";
 import { createGeminiCodec } from "#codec/gemini/gemini-codec.ts";
 import { createOpenAiChatCodec } from "#codec/openai-chat/openai-chat-codec.ts";
 import { CodecError, ProviderStreamError } from "#codec/codec.ts";
@@ -19,6 +20,7 @@ const codecs: { readonly [D in WireDialect]: ChatCodec } = {
   openai: createOpenAiChatCodec({ extensions: true }),
   anthropic: createAnthropicMessagesCodec(),
   gemini: createGeminiCodec(),
+  cohere: createCohereCodec(),
 };
 
 /**

@@ -1,6 +1,6 @@
 import { sseData } from "../harness/sse-data.ts";
 import type { Recording } from "../harness/recordings.ts";
-import { type AnswerFacts, readFinish, readUsage, type WireDialect } from "./answer-facts.ts";
+import { type AnswerFacts, type DoorDialect, readFinish, readUsage, type WireDialect } from "./answer-facts.ts";
 import { parseArguments, parseJson, recordOf, textOf } from "./json.ts";
 
 /** What a recorded answer says, as whoever recorded it read it. */
@@ -11,7 +11,8 @@ export function expectedAnswer({ derived }: Recording, dialect: WireDialect): An
     arguments: typeof call.arguments === "string" ? parseArguments(call.arguments) : (call.arguments ?? {}),
   }));
   return {
-    text: derived.text ?? "",
+    // The plan of a turn that calls tools is its text.
+    text: (derived.text ?? "") + (derived.tool_plan ?? ""),
     reasoning: derived.reasoning ?? "",
     refusal: derived.refusal ?? "",
     toolCalls,
@@ -26,7 +27,7 @@ export interface ExpectedError {
   /** `x-should-retry`. */
   readonly retry: boolean;
   /** What the error is called in the error types of the dialects. */
-  readonly types: { readonly [D in WireDialect]: string };
+  readonly types: { readonly [D in DoorDialect]: string };
 }
 
 const invalid = {

@@ -1,13 +1,13 @@
 import type { Gateway } from "../harness/start-gateway.ts";
 import { sseData } from "../harness/sse-data.ts";
-import type { AnswerFacts, WireDialect } from "./answer-facts.ts";
+import type { AnswerFacts, DoorDialect } from "./answer-facts.ts";
 import { type JsonRecord, parseJson, recordOf } from "./json.ts";
 import { answerTimeoutMs, type DoorAnswer, type DoorError, type DoorRequest, type WireDoor } from "./wire-door.ts";
 
 /** How one dialect is spoken over HTTP. */
 export interface HttpDialect {
   readonly name: string;
-  readonly dialect: WireDialect;
+  readonly dialect: DoorDialect;
   express(facts: AnswerFacts): AnswerFacts;
   path(request: DoorRequest): string;
   headers(key: string): Readonly<Record<string, string>>;

@@ -1,6 +1,6 @@
 import type { Recording } from "../harness/recordings.ts";
 import { sseData } from "../harness/sse-data.ts";
-import type { WireDialect } from "./answer-facts.ts";
+import type { DoorDialect } from "./answer-facts.ts";
 import { type JsonRecord, parseJson, recordOf } from "./json.ts";
 import { isUsageOnly } from "./recorded-events.ts";
 import type { DoorAnswer } from "./wire-door.ts";
@@ -9,7 +9,7 @@ import type { DoorAnswer } from "./wire-door.ts";
  * How the body that a provider got differs from the one that was sent in its own dialect. Allowed are another model, and
  * asking an OpenAI server for the usage of a stream.
  */
-export function compareSent(dialect: WireDialect, sent: JsonRecord | undefined, upstream: unknown): readonly string[] {
+export function compareSent(dialect: DoorDialect, sent: JsonRecord | undefined, upstream: unknown): readonly string[] {
   const got = { ...recordOf(upstream) };
   const wanted = { ...sent };
   if (dialect !== "gemini") {

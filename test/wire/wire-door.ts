@@ -1,5 +1,5 @@
 import type { Gateway } from "../harness/start-gateway.ts";
-import type { AnswerFacts, PlainTool, WireDialect } from "./answer-facts.ts";
+import type { AnswerFacts, DoorDialect, PlainTool } from "./answer-facts.ts";
 import type { JsonRecord } from "./json.ts";
 
 /** What is asked at a door. */
@@ -44,7 +44,7 @@ export interface WireDoor {
   /** The column of the table. */
   readonly name: string;
   /** The dialect whose recorded requests it takes as they are; undefined for the typed API. */
-  readonly dialect: WireDialect | undefined;
+  readonly dialect: DoorDialect | undefined;
   /** What the door's dialect can say of an answer: what it has no place for, it says in the nearest one. */
   express(facts: AnswerFacts): AnswerFacts;
   /** Asks and reads. Rejects when no answer came in time. */

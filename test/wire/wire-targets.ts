@@ -62,6 +62,8 @@ export function targetOf({ provider, api }: Pick<Recording, "provider" | "api">)
     case "generateContent":
     case "streamGenerateContent":
       return { dialect: "gemini", config: (url) => entry("gemini", `${url}/v1beta`) };
+    case "v2.chat":
+      return { dialect: "cohere", config: (url) => entry("cohere", url) };
     default:
       return undefined;
   }
