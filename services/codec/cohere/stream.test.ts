@@ -154,6 +154,14 @@ test("takes the end of the bytes for the end of an answer that has finished, wit
   assert.equal(decode([texts.subarray(0, texts.length - DONE.length)]).ended, true);
 });
 
+test("does not take the final marker alone for the end of an answer", () => {
+  const cut = Buffer.concat([sse(start, content(0, { text: "a" })), DONE]);
+  const observer = codec.createStreamObserver({ stripUsage: false });
+  observer.push(cut);
+  assert.equal(observer.complete, false);
+  assert.equal(decode([cut]).ended, false);
+});
+
 test("writes no end for an answer without a finish, and keeps parallel calls apart", () => {
   const encoder = codec.createStreamEncoder(options);
   const begun = encoder.encode([
