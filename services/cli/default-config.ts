@@ -24,4 +24,10 @@ const known = [
   ["openai", "openai", "OPENAI_API_KEY"],
   ["anthropic", "anthropic", "ANTHROPIC_API_KEY"],
   ["gemini", "gemini", "GEMINI_API_KEY"],
+  ["mistral", "mistral", "MISTRAL_API_KEY"],
+  ["groq", "groq", "GROQ_API_KEY"],
+  ["deepseek", "deepseek", "DEEPSEEK_API_KEY"],
+  ["xai", "xai", "XAI_API_KEY"],
+  ["openrouter", "openrouter", "OPENROUTER_API_KEY"],
+  ["cohere", "cohere", "COHERE_API_KEY"],
 ] as const;

@@ -11,6 +11,8 @@ export interface TranslateStreamOptions {
   readonly encoder: StreamEncoder;
   readonly contentType: string;
   readonly inputBytes: number;
+  /** The model to name where the provider names none. */
+  readonly model: string;
 }
 
 /** Translates a stream from the provider's dialect to the caller's, event by event. */
@@ -19,6 +21,7 @@ export class TranslateStream implements AnswerReader {
   readonly #decoder: StreamDecoder;
   readonly #encoder: StreamEncoder;
   readonly #inputBytes: number;
+  readonly #model: string;
   #contentSeen = false;
   #usage: Usage | undefined;
   #finishReason: FinishReason = FinishReason.UNSPECIFIED;
@@ -31,6 +34,7 @@ export class TranslateStream implements AnswerReader {
     this.#encoder = options.encoder;
     this.contentType = options.contentType;
     this.#inputBytes = options.inputBytes;
+    this.#model = options.model;
   }
 
   get contentSeen(): boolean {
@@ -105,6 +109,8 @@ export class TranslateStream implements AnswerReader {
         this.#usage = credibleUsage(event.value.usage);
         break;
       case "start":
+        event.value.model ||= this.#model;
+        break;
       case undefined:
         break;
     }

@@ -133,6 +133,7 @@ function translateChat(
           request.dialect === Dialect.PENSTOCK ? PENSTOCK_CONTENT_TYPE : "application/json",
           (json) => {
             const response = kind.chat.decodeResponse(json);
+            response.model ||= request.model;
             const written = caller.encodeChatResponse(response, options);
             return {
               bytes: written.body,
@@ -152,6 +153,7 @@ function translateChat(
           encoder,
           contentType: caller.streamContentType,
           inputBytes,
+          model: request.model,
         });
       }
       return isJson(contentType) ? wholeAsStream(provider, encoder, caller.streamContentType, inputBytes) : undefined;
@@ -196,6 +198,7 @@ function translateEmbed(
       isJson(contentType)
         ? new WholeAnswer(request.dialect === Dialect.PENSTOCK ? PENSTOCK_CONTENT_TYPE : "application/json", (json) => {
             const response = codec.decodeResponse(json);
+            response.model ||= request.model;
             return {
               bytes: caller.encodeEmbedResponse(response, encodingFormat).body,
               end: embedEnd(response.usage, body.length),
