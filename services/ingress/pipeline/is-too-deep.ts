@@ -1,5 +1,6 @@
 const quote = 0x22;
 const backslash = 0x5c;
+const nearBytes = 48;
 
 /**
  * Whether arrays and objects in a JSON text are nested deeper than allowed. Looks only at bytes outside of strings, so
@@ -39,6 +40,21 @@ export function isTooDeep(body: Buffer, maxDepth: number): boolean {
 }
 
 function endOfString(body: Buffer, from: number): number {
+  // Most strings are shorter than what a call of the native search costs.
+  const near = Math.min(body.length, from + nearBytes);
+  for (let at = from + 1; at < near; at += 1) {
+    const byte = body[at];
+    if (byte === quote) {
+      return at;
+    }
+    if (byte === backslash) {
+      at += 1;
+    }
+  }
+  return endOfLongString(body, from);
+}
+
+function endOfLongString(body: Buffer, from: number): number {
   for (let at = body.indexOf(quote, from + 1); at !== -1; at = body.indexOf(quote, at + 1)) {
     let backslashes = 0;
     while (body[at - 1 - backslashes] === backslash) {

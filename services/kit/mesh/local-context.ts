@@ -69,8 +69,9 @@ export class LocalContext implements HandlerContext {
     return this.#responseTrailer;
   }
 
-  readonly timeoutMs = (): number | undefined =>
-    this.#deadline === undefined ? undefined : Math.max(0, this.#deadline - performance.now());
+  timeoutMs(): number | undefined {
+    return this.#deadline === undefined ? undefined : Math.max(0, this.#deadline - performance.now());
+  }
 
   /** Aborts the signal of a call that is over, where a handler has asked for one. Costs nothing where none has. */
   end(): void {
