@@ -17,7 +17,7 @@ export function createStreamObserver(options: { readonly stripUsage: boolean }):
 // The final marker, an error, a finish, or usage: most chunks have the last two as members with null. Inside the text
 // of an answer quotes are escaped, so a member found here is one. One expression over latin1 text costs a third of
 // searching the buffer for each marker.
-const MARKERS = /\[DONE\]|error|"finish_reason"\s*:\s*"|"usage"\s*:\s*\{/;
+const MARKERS = /\[DONE\]|error|"finish_reason"\s*:\s*"|"usage"\s*:\s*\{/g;
 const DELTA = Buffer.from('"delta"');
 const NOTHING = Buffer.alloc(0);
 
@@ -82,13 +82,24 @@ class OpenAiStreamObserver implements StreamObserver {
   #observe(whole: Buffer): Buffer {
     this.#bytes += whole.length;
     this.#chunks += whole.length < 2 * this.#chunkBytes ? 1 : countOccurrences(whole, DELTA);
-    if (this.contentSeen && !needsLook(whole)) {
+    const text = whole.toString("latin1");
+    let marker = findMarker(text, 0);
+    if (this.contentSeen && marker === text.length) {
       return whole;
     }
     const events = splitSseEvents(whole);
-    const kept = events.filter(
-      (event) => this.complete || (this.contentSeen && !needsLook(event)) || this.#look(event),
-    );
+    let end = 0;
+    const kept = events.filter((event) => {
+      const start = end;
+      end += event.length;
+      if (this.complete) {
+        return true;
+      }
+      if (marker < start) {
+        marker = findMarker(text, start);
+      }
+      return (this.contentSeen && marker >= end) || this.#look(event);
+    });
     return kept.length === events.length ? whole : Buffer.concat(kept);
   }
 
@@ -143,9 +154,10 @@ function hasContent(delta: JsonObject): boolean {
   );
 }
 
-/** Whether bytes may hold the final marker, an error, a finish or usage. Parses nothing. */
-function needsLook(bytes: Buffer): boolean {
-  return MARKERS.test(bytes.toString("latin1"));
+/** Where the final marker, an error, a finish or usage may be, from a place on; the text's length when nowhere. */
+function findMarker(text: string, from: number): number {
+  MARKERS.lastIndex = from;
+  return MARKERS.exec(text)?.index ?? text.length;
 }
 
 function countOccurrences(bytes: Buffer, pattern: Buffer): number {
