@@ -20,13 +20,13 @@ export function createLoads(directory: string, ratePerSecond: number): readonly 
       ...closedLoop(1, directory),
       name: "closed-1",
       title: "whole answers, closed loop, 1 connection",
-      share: 0.4,
+      share: 0.3,
     },
     {
       name: "open",
       title: `whole answers, open loop, ${ratePerSecond} a second`,
       unit: "request",
-      share: 1,
+      share: 0.8,
       direct: true,
       run: (gateway, seconds) =>
         runOpenLoop({
@@ -36,8 +36,8 @@ export function createLoads(directory: string, ratePerSecond: number): readonly 
           ratePerSecond,
         }),
     },
-    streamLoad("stream-fast", 0, 0.6),
-    streamLoad("stream-slow", slowGapMs, 1),
+    streamLoad("stream-fast", 0, 0.4),
+    streamLoad("stream-slow", slowGapMs, 0.8),
   ];
 }
 

@@ -19,13 +19,12 @@ export interface Measurement {
 /** Runs a load on a gateway and reads what it cost. The upstream has no cost that anybody would want to know. */
 export async function measure(gateway: BenchGateway, load: Load, round: number, seconds: number): Promise<Measurement> {
   await gateway.settled();
-  const others = gateway.otherPids();
   const cpuBefore = cpuMicros(gateway.pids);
-  const otherBefore = cpuMicrosWithEnded(others);
+  const otherBefore = cpuMicrosWithEnded(gateway.otherPids());
   const result = await load.run(gateway, seconds);
   await gateway.settled();
   const cpu = cpuMicros(gateway.pids) - cpuBefore;
-  const otherCpu = cpuMicrosWithEnded(others) - otherBefore;
+  const otherCpu = cpuMicrosWithEnded(gateway.otherPids()) - otherBefore;
   const units = load.unit === "request" ? result.completed : result.chunks;
   return {
     round,

@@ -32,7 +32,7 @@ export function cpuMicros(pids: readonly number[]): number {
   return toMicros(pids.reduce((ticks, pid) => ticks + (readStat(pid)?.ownTicks ?? 0), 0));
 }
 
-/** As cpuMicros, with the children of the processes that have ended since. */
+/** As cpuMicros, with the children of the processes that have ended. Of a server with its parent process: it never falls. */
 export function cpuMicrosWithEnded(pids: readonly number[]): number {
   return toMicros(
     pids.reduce((ticks, pid) => {
