@@ -12,7 +12,7 @@ import { createHttpUpstream } from "./upstream/create-http-upstream.ts";
 /** The providers of one version of the configuration. */
 export interface ProviderSet {
   get(name: string): Provider | undefined;
-  /** Closes the connections of providers that are not in `next` with the very same settings, or of all. */
+  /** Closes all connections; running answers are cut. */
   close(): Promise<void>;
 }
 

@@ -2,7 +2,8 @@ import { Buffer } from "node:buffer";
 import type { StreamObserver } from "#codec/codec.ts";
 import { FinishReason, type Usage } from "#gen/penstock/type/v1/usage_pb.ts";
 import { type AnswerEnd, type AnswerReader, noBytes } from "./answer-reader.ts";
-import { credibleUsage, estimateUsage } from "./estimate-usage.ts";
+import { estimateUsage } from "#kit/pricing/estimate-usage.ts";
+import { credibleUsage } from "./credible-usage.ts";
 import { wellFormedUtf8 } from "./well-formed-utf8.ts";
 
 /** What forwarding a stream needs to know. */

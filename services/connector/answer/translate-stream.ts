@@ -3,7 +3,8 @@ import type { StreamDecoder, StreamEncoder } from "#codec/codec.ts";
 import type { ChatEvent } from "#gen/penstock/chat/v1/chat_pb.ts";
 import { FinishReason, type Usage } from "#gen/penstock/type/v1/usage_pb.ts";
 import { type AnswerEnd, type AnswerReader, noBytes } from "./answer-reader.ts";
-import { credibleUsage, estimateUsage } from "./estimate-usage.ts";
+import { estimateUsage } from "#kit/pricing/estimate-usage.ts";
+import { credibleUsage } from "./credible-usage.ts";
 
 /** What translating a stream needs to know. */
 export interface TranslateStreamOptions {

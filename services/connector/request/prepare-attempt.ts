@@ -5,7 +5,8 @@ import type { ExecuteRequest } from "#gen/penstock/connector/v1/connector_servic
 import { Dialect, Operation } from "#gen/penstock/type/v1/dialect_pb.ts";
 import { FinishReason } from "#gen/penstock/type/v1/usage_pb.ts";
 import type { AnswerReader } from "../answer/answer-reader.ts";
-import { credibleUsage, estimateUsage } from "../answer/estimate-usage.ts";
+import { estimateUsage } from "#kit/pricing/estimate-usage.ts";
+import { credibleUsage } from "../answer/credible-usage.ts";
 import { ForwardStream } from "../answer/forward-stream.ts";
 import { responseToEvents } from "../answer/response-to-events.ts";
 import { TranslateStream } from "../answer/translate-stream.ts";

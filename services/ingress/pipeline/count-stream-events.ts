@@ -1,5 +1,4 @@
 import { Buffer } from "node:buffer";
-import type { Usage } from "#gen/penstock/type/v1/usage_pb.ts";
 
 const lineFeed = 0x0a;
 
@@ -14,20 +13,4 @@ export function countStreamEvents(body: Uint8Array): number {
     }
   }
   return count;
-}
-
-/** What a request used whose end nobody reports: its input, and a token for each event that was passed on. */
-export function usageSeen(bodyBytes: number, streamEvents: number): Usage {
-  return {
-    $typeName: "penstock.type.v1.Usage",
-    uncachedInputTokens: BigInt(Math.ceil(bodyBytes / 4)),
-    cacheReadTokens: 0n,
-    cacheWriteTokens: 0n,
-    cacheWrite1hTokens: 0n,
-    audioInputTokens: 0n,
-    audioOutputTokens: 0n,
-    outputTokens: BigInt(streamEvents),
-    reasoningTokens: 0n,
-    estimated: true,
-  };
 }

@@ -14,6 +14,7 @@ import { ErrorReason } from "#gen/penstock/type/v1/error_pb.ts";
 import { Outcome, type UsageEvent } from "#gen/penstock/usage/v1/usage_event_pb.ts";
 import { gatewayError } from "#kit/errors/gateway-error.ts";
 import { asConnectError } from "#kit/mesh/as-connect-error.ts";
+import { estimateUsage } from "#kit/pricing/estimate-usage.ts";
 import { priceUsage } from "#kit/pricing/price-usage.ts";
 import type { ModelDirectory } from "../snapshots/model-directory.ts";
 import type { RequestTracer } from "../trace-request.ts";
@@ -25,7 +26,7 @@ import type { AnswerCopy } from "./answer-cache.ts";
 import { type AnswerCache } from "./answer-cache.ts";
 import { authorizeModel } from "./authorize-model.ts";
 import { imposedOutputTokens } from "./bound-cost.ts";
-import { countStreamEvents, usageSeen } from "./count-stream-events.ts";
+import { countStreamEvents } from "./count-stream-events.ts";
 import type { GatewayCall, ReplySink } from "./gateway-call.ts";
 
 /** What requests need. */
@@ -299,7 +300,8 @@ export class RequestRun {
       return;
     }
     this.#attempt = undefined;
-    const usage = usageSeen(this.#call.body.length, this.#streamEvents);
+    // Its input, and a token for each event that was passed on.
+    const usage = estimateUsage(this.#call.body.length, this.#streamEvents);
     const costNanosUsd = started.prices === undefined ? 0n : priceUsage(started.prices, usage);
     this.#costNanosUsd += costNanosUsd;
     this.#tokens += usage.uncachedInputTokens + usage.outputTokens;
