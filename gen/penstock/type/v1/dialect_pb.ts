@@ -10,7 +10,7 @@ import type { UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file penstock/type/v1/dialect.proto.
  */
 export const file_penstock_type_v1_dialect: GenFile = /*@__PURE__*/
-  fileDesc("Ch5wZW5zdG9jay90eXBlL3YxL2RpYWxlY3QucHJvdG8SEHBlbnN0b2NrLnR5cGUudjEqtwEKB0RpYWxlY3QSFwoTRElBTEVDVF9VTlNQRUNJRklFRBAAEhcKE0RJQUxFQ1RfT1BFTkFJX0NIQVQQARIcChhESUFMRUNUX09QRU5BSV9SRVNQT05TRVMQAhIeChpESUFMRUNUX0FOVEhST1BJQ19NRVNTQUdFUxADEhIKDkRJQUxFQ1RfR0VNSU5JEAQSFAoQRElBTEVDVF9QRU5TVE9DSxAFEhIKDkRJQUxFQ1RfQ09IRVJFEAYqTwoJT3BlcmF0aW9uEhkKFU9QRVJBVElPTl9VTlNQRUNJRklFRBAAEhIKDk9QRVJBVElPTl9DSEFUEAESEwoPT1BFUkFUSU9OX0VNQkVEEAJiBnByb3RvMw");
+  fileDesc("Ch5wZW5zdG9jay90eXBlL3YxL2RpYWxlY3QucHJvdG8SEHBlbnN0b2NrLnR5cGUudjEqiQIKB0RpYWxlY3QSFwoTRElBTEVDVF9VTlNQRUNJRklFRBAAEhcKE0RJQUxFQ1RfT1BFTkFJX0NIQVQQARIcChhESUFMRUNUX09QRU5BSV9SRVNQT05TRVMQAhIeChpESUFMRUNUX0FOVEhST1BJQ19NRVNTQUdFUxADEhIKDkRJQUxFQ1RfR0VNSU5JEAQSFAoQRElBTEVDVF9QRU5TVE9DSxAFEhIKDkRJQUxFQ1RfQ09IRVJFEAYSHAoYRElBTEVDVF9CRURST0NLX0NPTlZFUlNFEAcSEgoORElBTEVDVF9PTExBTUEQCBIeChpESUFMRUNUX09QRU5BSV9DT01QTEVUSU9OUxAJKpkCCglPcGVyYXRpb24SGQoVT1BFUkFUSU9OX1VOU1BFQ0lGSUVEEAASEgoOT1BFUkFUSU9OX0NIQVQQARITCg9PUEVSQVRJT05fRU1CRUQQAhIWChJPUEVSQVRJT05fTU9ERVJBVEUQAxIUChBPUEVSQVRJT05fUkVSQU5LEAQSHAoYT1BFUkFUSU9OX0dFTkVSQVRFX0lNQUdFEAUSGAoUT1BFUkFUSU9OX0VESVRfSU1BR0UQBhITCg9PUEVSQVRJT05fU1BFQUsQBxIYChRPUEVSQVRJT05fVFJBTlNDUklCRRAIEhcKE09QRVJBVElPTl9UUkFOU0xBVEUQCRIaChZPUEVSQVRJT05fQ09VTlRfVE9LRU5TEApiBnByb3RvMw");
 
 /**
  * Dialect names the wire format that a body is written in. Values are added over time.
@@ -66,6 +66,27 @@ export const Dialect = {
    * @generated from enum value: DIALECT_COHERE = 6;
    */
   COHERE: 6,
+
+  /**
+   * Amazon Bedrock's Converse and ConverseStream for chat.
+   *
+   * @generated from enum value: DIALECT_BEDROCK_CONVERSE = 7;
+   */
+  BEDROCK_CONVERSE: 7,
+
+  /**
+   * Ollama's own API: /api/chat for chat, /api/embed for embed.
+   *
+   * @generated from enum value: DIALECT_OLLAMA = 8;
+   */
+  OLLAMA: 8,
+
+  /**
+   * OpenAI's older completions, which continue a text.
+   *
+   * @generated from enum value: DIALECT_OPENAI_COMPLETIONS = 9;
+   */
+  OPENAI_COMPLETIONS: 9,
 } as const;
 
 /**
@@ -107,6 +128,62 @@ export const Operation = {
    * @generated from enum value: OPERATION_EMBED = 2;
    */
   EMBED: 2,
+
+  /**
+   * Inputs are classified by what a provider's policy forbids.
+   *
+   * @generated from enum value: OPERATION_MODERATE = 3;
+   */
+  MODERATE: 3,
+
+  /**
+   * Documents are ordered by their relevance to a query.
+   *
+   * @generated from enum value: OPERATION_RERANK = 4;
+   */
+  RERANK: 4,
+
+  /**
+   * Images are made from a text.
+   *
+   * @generated from enum value: OPERATION_GENERATE_IMAGE = 5;
+   */
+  GENERATE_IMAGE: 5,
+
+  /**
+   * Images are changed as a text says.
+   *
+   * @generated from enum value: OPERATION_EDIT_IMAGE = 6;
+   */
+  EDIT_IMAGE: 6,
+
+  /**
+   * A text is spoken.
+   *
+   * @generated from enum value: OPERATION_SPEAK = 7;
+   */
+  SPEAK: 7,
+
+  /**
+   * Speech is written down in its own language.
+   *
+   * @generated from enum value: OPERATION_TRANSCRIBE = 8;
+   */
+  TRANSCRIBE: 8,
+
+  /**
+   * Speech is written down in English.
+   *
+   * @generated from enum value: OPERATION_TRANSLATE = 9;
+   */
+  TRANSLATE: 9,
+
+  /**
+   * The input tokens of a conversation are counted; nothing is generated.
+   *
+   * @generated from enum value: OPERATION_COUNT_TOKENS = 10;
+   */
+  COUNT_TOKENS: 10,
 } as const;
 
 /**
