@@ -216,6 +216,7 @@ class Attempt implements UpstreamHandler {
           contentType: this.#reader?.contentType ?? "",
           providerRequestId: requestIdOf(this.#headers),
           droppedParams: [...this.#prepared.dropped],
+          estimated: false,
         },
       },
     });

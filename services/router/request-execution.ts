@@ -14,6 +14,7 @@ import { ErrorReason, type ProviderError, ProviderErrorClass } from "#gen/pensto
 import { FinishReason, type Usage } from "#gen/penstock/type/v1/usage_pb.ts";
 import { errorDetailOf, gatewayError, retryDelayMsOf } from "#kit/errors/gateway-error.ts";
 import { prompt, type PromptIterator } from "#kit/mesh/prompt-stream.ts";
+import { pricesOfOperation } from "#kit/pricing/operation-prices.ts";
 import { priceUsage } from "#kit/pricing/price-usage.ts";
 import { timestampOf } from "#kit/protobuf/time-literals.ts";
 import { attemptFinished, failureOf, routerEvent } from "./attempt-events.ts";
@@ -153,6 +154,7 @@ export class RequestExecution implements AsyncIterable<ExecuteResponse>, PromptI
                 model: attempt.target.model,
                 attempts: this.#attempts,
                 droppedParams: event.value.droppedParams,
+                estimated: event.value.estimated,
               },
             }),
           );
@@ -229,6 +231,7 @@ export class RequestExecution implements AsyncIterable<ExecuteResponse>, PromptI
     this.#attempts += 1;
     const request = this.#request;
     const timeouts = this.#model.timeouts;
+    const prices = pricesOfOperation(request.operation, target.prices);
     this.#current = {
       id,
       index,
@@ -249,6 +252,7 @@ export class RequestExecution implements AsyncIterable<ExecuteResponse>, PromptI
           body: request.body,
           imposedOutputTokens: request.imposedOutputTokens,
           dialectHeaders: request.dialectHeaders,
+          contentType: request.contentType,
           connectTimeout: timeouts.connect,
           firstTokenTimeout: timeouts.firstToken,
           idleTimeout: timeouts.idle,
@@ -264,7 +268,7 @@ export class RequestExecution implements AsyncIterable<ExecuteResponse>, PromptI
         provider: target.provider,
         model: target.model,
         startTime: timestampOf(this.#deps.now()),
-        ...(target.prices === undefined ? {} : { prices: target.prices }),
+        ...(prices === undefined ? {} : { prices }),
       },
     });
   }
@@ -275,7 +279,7 @@ export class RequestExecution implements AsyncIterable<ExecuteResponse>, PromptI
     usage: Usage | undefined,
     more: { readonly finishReason?: FinishReason; readonly complete?: boolean; readonly error?: ProviderError },
   ): RouterEvent {
-    const { prices } = attempt.target;
+    const prices = pricesOfOperation(this.#request.operation, attempt.target.prices);
     return attemptFinished({
       attemptId: attempt.id,
       outcome,

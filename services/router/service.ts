@@ -3,6 +3,7 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { Client, ServiceImpl } from "@connectrpc/connect";
 import type { ConnectorService } from "#gen/penstock/connector/v1/connector_service_pb.ts";
 import type { RouterService } from "#gen/penstock/router/v1/router_service_pb.ts";
+import { Operation } from "#gen/penstock/type/v1/dialect_pb.ts";
 import { ErrorReason } from "#gen/penstock/type/v1/error_pb.ts";
 import { gatewayError, retryDelayMsOf } from "#kit/errors/gateway-error.ts";
 import type { TargetHealth } from "./health/target-health.ts";
@@ -51,19 +52,19 @@ export function createRouterService(deps: RouterDeps): ServiceImpl<typeof Router
     return model;
   }
 
-  function order(model: RoutedModel, pricedOnly: boolean) {
-    return orderTargets(model, { random: deps.random, cooling: deps.health.isCooling, pricedOnly });
+  function order(model: RoutedModel, operation: Operation, pricedOnly: boolean) {
+    return orderTargets(model, { random: deps.random, cooling: deps.health.isCooling, operation, pricedOnly });
   }
 
   return {
     execute(request) {
       const model = find(deps.feed.current, request.model);
-      return new RequestExecution(request, model, order(model, request.pricedOnly), execution);
+      return new RequestExecution(request, model, order(model, request.operation, request.pricedOnly), execution);
     },
     explain(request) {
       const model = find(deps.feed.current, request.model);
       return {
-        targets: order(model, false).map((target, index) => ({
+        targets: order(model, Operation.CHAT, false).map((target, index) => ({
           provider: target.provider,
           model: target.model,
           route: target.route,

@@ -47,6 +47,7 @@ export function createGenerationEndpoint(door: GenerationDoor, deps: GenerationD
             operation,
             dialect,
             body,
+            contentType: "",
             inspection,
             tags: readTags(header, key.tags),
             dialectHeaders: readDialectHeaders(header, dialect),

@@ -24,6 +24,8 @@ export interface GatewayCall {
   readonly dialect: Dialect;
   /** As the caller sent it, decompressed. */
   readonly body: Uint8Array;
+  /** The media type of the body with its parameters; empty for the usual one of the dialect. */
+  readonly contentType: string;
   readonly inspection: Inspection;
   readonly tags: Readonly<Record<string, string>>;
   /** Header fields of the dialect that change what the provider does, names in lower case. */

@@ -19,6 +19,7 @@ export function inspectAnthropicMessages(bytes: Buffer): Inspection {
     throw new CodecError("max_tokens: Input should be a valid integer", { code: "invalid_type", param: "max_tokens" });
   }
   checkStream(body);
+  refuseThread(body);
   return {
     model,
     stream: body["stream"] === true,
@@ -32,6 +33,20 @@ function checkStream(body: JsonObject): void {
   const { stream } = body;
   if (stream !== undefined && typeof stream !== "boolean") {
     throw new CodecError("stream: Input should be a valid boolean", { code: "invalid_type", param: "stream" });
+  }
+}
+
+/**
+ * A message thread is kept by the provider, in the operator's account, which tenants share; and the body of a request
+ * that goes on with one says nothing of how much the model will read. Anthropic's clients send the whole conversation
+ * instead when they are told with this code.
+ */
+function refuseThread(body: JsonObject): void {
+  if ((body["thread"] ?? undefined) !== undefined) {
+    throw new CodecError("thread: message threads are not supported by this gateway", {
+      code: "thread_unsupported_request",
+      param: "thread",
+    });
   }
 }
 

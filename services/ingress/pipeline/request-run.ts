@@ -163,6 +163,7 @@ export class RequestRun {
         imposedOutputTokens: held === undefined ? 0n : imposedOutputTokens(call.inspection, model, held.heldNanosUsd),
         pricedOnly: call.key.hasBudget,
         dialectHeaders: call.dialectHeaders,
+        contentType: call.contentType,
         ...(call.timeoutMs === undefined ? {} : { timeout: durationFromMs(call.timeoutMs) }),
       })
       [Symbol.asyncIterator]();

@@ -56,6 +56,7 @@ export function createGatewayService(deps: GatewayServiceDeps): ServiceImpl<type
       operation,
       dialect: Dialect.PENSTOCK,
       body,
+      contentType: "",
       inspection,
       tags: readTags(header, key.tags),
       dialectHeaders: {},

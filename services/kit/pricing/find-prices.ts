@@ -88,6 +88,8 @@ function pricesOf(found: readonly (readonly [string, CataloguePrice])[], inputTo
     cacheWrite1h: prices.get("cache_write_1h_mtok"),
     audioInput: prices.get("input_audio_mtok"),
     audioOutput: prices.get("output_audio_mtok"),
+    imageInput: prices.get("input_image_mtok"),
+    imageOutput: prices.get("output_image_mtok"),
   });
 }
 
@@ -112,6 +114,8 @@ interface Classes {
   readonly cacheWrite1h?: bigint | undefined;
   readonly audioInput?: bigint | undefined;
   readonly audioOutput?: bigint | undefined;
+  readonly imageInput?: bigint | undefined;
+  readonly imageOutput?: bigint | undefined;
   readonly request?: bigint | undefined;
 }
 
@@ -126,6 +130,8 @@ function tokenPrices(source: string, classes: Classes): TokenPrices {
     cacheWrite1hNanosUsdPerMillion: classes.cacheWrite1h ?? cacheWrite,
     audioInputNanosUsdPerMillion: classes.audioInput ?? classes.input,
     audioOutputNanosUsdPerMillion: classes.audioOutput ?? classes.output,
+    imageInputNanosUsdPerMillion: classes.imageInput ?? classes.input,
+    imageOutputNanosUsdPerMillion: classes.imageOutput ?? classes.output,
     requestNanosUsd: classes.request ?? 0n,
   });
 }

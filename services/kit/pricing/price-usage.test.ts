@@ -2,8 +2,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import fc from "fast-check";
+import { Operation } from "#gen/penstock/type/v1/dialect_pb.ts";
 import { UsageSchema } from "#gen/penstock/type/v1/usage_pb.ts";
 import { findCataloguePrices, freePrices, pricesOfOverride } from "./find-prices.ts";
+import { pricesOfOperation } from "./operation-prices.ts";
 import { affordableOutputTokens, boundCost, ceilingOf, priceUsage } from "./price-usage.ts";
 
 const usage = (
@@ -36,6 +38,25 @@ test("prices classes that the catalogue tells apart", () => {
   assert.equal(priceUsage(claude, usage({ cacheReadTokens: 1_000n })), 300_000n);
   assert.equal(priceUsage(claude, usage({ cacheWriteTokens: 1_000n })), 3_750_000n);
   assert.equal(priceUsage(claude, usage({ cacheWriteTokens: 1_000n, cacheWrite1hTokens: 1_000n })), 6_000_000n);
+});
+
+test("prices the images among the tokens of a model that draws", () => {
+  const prices = findCataloguePrices("openai", "gpt-image-1.5");
+  assert.ok(prices);
+  const drawn = create(UsageSchema, { uncachedInputTokens: 1_000n, imageInputTokens: 400n, outputTokens: 2_000n });
+  assert.equal(priceUsage(prices, drawn), 600n * 5_000n + 400n * 8_000n + 2_000n * 10_000n);
+  assert.equal(
+    priceUsage(prices, create(UsageSchema, { outputTokens: 2_000n, imageOutputTokens: 1_500n })),
+    500n * 10_000n + 1_500n * 32_000n,
+  );
+  assert.ok(boundCost(ceilingOf([prices]) ?? freePrices, 0n, 1n) >= 32_000n);
+});
+
+test("counts tokens for nothing, and classifies for nothing unless that has a price", () => {
+  assert.equal(pricesOfOperation(Operation.COUNT_TOKENS, prices), freePrices);
+  assert.equal(pricesOfOperation(Operation.MODERATE, undefined), freePrices);
+  assert.equal(pricesOfOperation(Operation.MODERATE, prices), prices);
+  assert.equal(pricesOfOperation(Operation.SPEAK, undefined), undefined);
 });
 
 test("moves a whole request to the long-context prices at their threshold", () => {

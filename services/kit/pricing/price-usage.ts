@@ -11,13 +11,17 @@ export function priceUsage(prices: TokenPrices, usage: Usage): bigint {
   const inputTokens = usage.uncachedInputTokens + usage.cacheReadTokens + usage.cacheWriteTokens;
   const long = prices.longContext;
   const applied = long !== undefined && inputTokens >= prices.longContextThresholdTokens ? long : prices;
+  const imageInput = usage.imageInputTokens ?? 0n;
+  const imageOutput = usage.imageOutputTokens ?? 0n;
   const sum =
-    (usage.uncachedInputTokens - usage.audioInputTokens) * applied.inputNanosUsdPerMillion +
+    (usage.uncachedInputTokens - usage.audioInputTokens - imageInput) * applied.inputNanosUsdPerMillion +
+    imageInput * applied.imageInputNanosUsdPerMillion +
     usage.audioInputTokens * applied.audioInputNanosUsdPerMillion +
     usage.cacheReadTokens * applied.cacheReadNanosUsdPerMillion +
     (usage.cacheWriteTokens - usage.cacheWrite1hTokens) * applied.cacheWriteNanosUsdPerMillion +
     usage.cacheWrite1hTokens * applied.cacheWrite1hNanosUsdPerMillion +
-    (usage.outputTokens - usage.audioOutputTokens) * applied.outputNanosUsdPerMillion +
+    (usage.outputTokens - usage.audioOutputTokens - imageOutput) * applied.outputNanosUsdPerMillion +
+    imageOutput * applied.imageOutputNanosUsdPerMillion +
     usage.audioOutputTokens * applied.audioOutputNanosUsdPerMillion;
   return ceilDivide(sum, million) + prices.requestNanosUsd;
 }
@@ -67,6 +71,14 @@ export function ceilingOf(targets: readonly TokenPrices[]): TokenPrices | undefi
       ceiling.audioOutputNanosUsdPerMillion,
       other.audioOutputNanosUsdPerMillion,
     );
+    ceiling.imageInputNanosUsdPerMillion = max(
+      ceiling.imageInputNanosUsdPerMillion,
+      other.imageInputNanosUsdPerMillion,
+    );
+    ceiling.imageOutputNanosUsdPerMillion = max(
+      ceiling.imageOutputNanosUsdPerMillion,
+      other.imageOutputNanosUsdPerMillion,
+    );
     ceiling.requestNanosUsd = max(ceiling.requestNanosUsd, other.requestNanosUsd);
   }
   return ceiling;
@@ -74,7 +86,7 @@ export function ceilingOf(targets: readonly TokenPrices[]): TokenPrices | undefi
 
 function highestInput(prices: TokenPrices): bigint {
   return max(
-    max(prices.inputNanosUsdPerMillion, prices.audioInputNanosUsdPerMillion),
+    max(prices.inputNanosUsdPerMillion, max(prices.audioInputNanosUsdPerMillion, prices.imageInputNanosUsdPerMillion)),
     max(
       prices.cacheReadNanosUsdPerMillion,
       max(prices.cacheWriteNanosUsdPerMillion, prices.cacheWrite1hNanosUsdPerMillion),
@@ -83,7 +95,10 @@ function highestInput(prices: TokenPrices): bigint {
 }
 
 function highestOutput(prices: TokenPrices): bigint {
-  return max(prices.outputNanosUsdPerMillion, prices.audioOutputNanosUsdPerMillion);
+  return max(
+    prices.outputNanosUsdPerMillion,
+    max(prices.audioOutputNanosUsdPerMillion, prices.imageOutputNanosUsdPerMillion),
+  );
 }
 
 function ceilDivide(dividend: bigint, divisor: bigint): bigint {

@@ -1,3 +1,5 @@
+import type { Operation } from "#gen/penstock/type/v1/dialect_pb.ts";
+import { pricesOfOperation } from "#kit/pricing/operation-prices.ts";
 import type { RoutedModel, Target } from "../targets.ts";
 
 /** What a choice of targets depends on, beside the model. */
@@ -6,6 +8,8 @@ export interface OrderContext {
   readonly random: () => number;
   /** Whether a target should rest, because it said so. */
   readonly cooling: (target: Target) => boolean;
+  /** What is asked for: some operations are free where they have no price. */
+  readonly operation: Operation;
   /** Leaves targets without a price out. */
   readonly pricedOnly: boolean;
 }
@@ -19,14 +23,14 @@ export function orderTargets(model: RoutedModel, context: OrderContext): readonl
   const [only] = first ?? [];
   if (model.groups.length === 1 && first?.length === 1 && only !== undefined) {
     // Most models have one target, and there is nothing to draw.
-    return context.pricedOnly && only.prices === undefined ? [] : first;
+    return isLeftOut(only, context) ? [] : first;
   }
   const awake: Target[] = [];
   const resting: Target[] = [];
   const seen = new Set<string>();
   for (const group of model.groups) {
     for (const target of drawAll(group, context.random)) {
-      if (seen.has(target.id) || (context.pricedOnly && target.prices === undefined)) {
+      if (seen.has(target.id) || isLeftOut(target, context)) {
         continue;
       }
       seen.add(target.id);
@@ -34,6 +38,10 @@ export function orderTargets(model: RoutedModel, context: OrderContext): readonl
     }
   }
   return [...awake, ...resting];
+}
+
+function isLeftOut(target: Target, context: OrderContext): boolean {
+  return context.pricedOnly && pricesOfOperation(context.operation, target.prices) === undefined;
 }
 
 function drawAll(group: readonly Target[], random: () => number): readonly Target[] {

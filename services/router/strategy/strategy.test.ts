@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { create } from "@bufbuild/protobuf";
+import { Operation } from "#gen/penstock/type/v1/dialect_pb.ts";
 import { ProviderErrorClass, ProviderErrorSchema } from "#gen/penstock/type/v1/error_pb.ts";
 import { modelsConfig, pricesConfig } from "../config.ts";
 import { buildRoutingTable, checkRouting } from "../targets.ts";
@@ -20,9 +21,12 @@ const table = buildRoutingTable(models, prices, providers);
 const model = table.find("a");
 assert.ok(model);
 const ids = (random: number, cooling: readonly string[] = [], pricedOnly = false): readonly string[] =>
-  orderTargets(model, { random: () => random, cooling: (target) => cooling.includes(target.id), pricedOnly }).map(
-    (target) => target.id,
-  );
+  orderTargets(model, {
+    random: () => random,
+    cooling: (target) => cooling.includes(target.id),
+    operation: Operation.CHAT,
+    pricedOnly,
+  }).map((target) => target.id);
 
 test("draws the targets of a route by weight, each once, and fallbacks behind them", () => {
   assert.deepEqual(ids(0), ["p/one", "p/two", "q/three"]);

@@ -26,7 +26,7 @@ export const Dialect = {
   UNSPECIFIED: 0,
 
   /**
-   * The OpenAI API: chat completions for chat, embeddings for embed.
+   * The OpenAI API: chat completions for chat, embeddings for embed, moderations, images and audio for theirs.
    *
    * @generated from enum value: DIALECT_OPENAI_CHAT = 1;
    */
@@ -40,14 +40,14 @@ export const Dialect = {
   OPENAI_RESPONSES: 2,
 
   /**
-   * The Anthropic Messages API.
+   * The Anthropic Messages API, with its count_tokens.
    *
    * @generated from enum value: DIALECT_ANTHROPIC_MESSAGES = 3;
    */
   ANTHROPIC_MESSAGES: 3,
 
   /**
-   * The Gemini API: generateContent for chat, batchEmbedContents for embed.
+   * The Gemini API: generateContent for chat, batchEmbedContents and embedContent for embed, countTokens for counting.
    *
    * @generated from enum value: DIALECT_GEMINI = 4;
    */
@@ -61,7 +61,7 @@ export const Dialect = {
   PENSTOCK: 5,
 
   /**
-   * Cohere's v2 API: chat for chat, embed for embed.
+   * Cohere's v2 API: chat for chat, embed for embed, rerank for rerank.
    *
    * @generated from enum value: DIALECT_COHERE = 6;
    */

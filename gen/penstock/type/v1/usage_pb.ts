@@ -10,7 +10,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file penstock/type/v1/usage.proto.
  */
 export const file_penstock_type_v1_usage: GenFile = /*@__PURE__*/
-  fileDesc("ChxwZW5zdG9jay90eXBlL3YxL3VzYWdlLnByb3RvEhBwZW5zdG9jay50eXBlLnYxIvkBCgVVc2FnZRIdChV1bmNhY2hlZF9pbnB1dF90b2tlbnMYASABKAMSGQoRY2FjaGVfcmVhZF90b2tlbnMYAiABKAMSGgoSY2FjaGVfd3JpdGVfdG9rZW5zGAMgASgDEhUKDW91dHB1dF90b2tlbnMYBCABKAMSGAoQcmVhc29uaW5nX3Rva2VucxgFIAEoAxIdChVjYWNoZV93cml0ZV8xaF90b2tlbnMYBiABKAMSGgoSYXVkaW9faW5wdXRfdG9rZW5zGAcgASgDEhsKE2F1ZGlvX291dHB1dF90b2tlbnMYCCABKAMSEQoJZXN0aW1hdGVkGAkgASgIKrgBCgxGaW5pc2hSZWFzb24SHQoZRklOSVNIX1JFQVNPTl9VTlNQRUNJRklFRBAAEhYKEkZJTklTSF9SRUFTT05fU1RPUBABEhgKFEZJTklTSF9SRUFTT05fTEVOR1RIEAISHAoYRklOSVNIX1JFQVNPTl9UT09MX0NBTExTEAMSIAocRklOSVNIX1JFQVNPTl9DT05URU5UX0ZJTFRFUhAEEhcKE0ZJTklTSF9SRUFTT05fRVJST1IQBWIGcHJvdG8z");
+  fileDesc("ChxwZW5zdG9jay90eXBlL3YxL3VzYWdlLnByb3RvEhBwZW5zdG9jay50eXBlLnYxIusCCgVVc2FnZRIdChV1bmNhY2hlZF9pbnB1dF90b2tlbnMYASABKAMSGQoRY2FjaGVfcmVhZF90b2tlbnMYAiABKAMSGgoSY2FjaGVfd3JpdGVfdG9rZW5zGAMgASgDEhUKDW91dHB1dF90b2tlbnMYBCABKAMSGAoQcmVhc29uaW5nX3Rva2VucxgFIAEoAxIdChVjYWNoZV93cml0ZV8xaF90b2tlbnMYBiABKAMSGgoSYXVkaW9faW5wdXRfdG9rZW5zGAcgASgDEhsKE2F1ZGlvX291dHB1dF90b2tlbnMYCCABKAMSEQoJZXN0aW1hdGVkGAkgASgIEh8KEmltYWdlX2lucHV0X3Rva2VucxgKIAEoA0gAiAEBEiAKE2ltYWdlX291dHB1dF90b2tlbnMYCyABKANIAYgBAUIVChNfaW1hZ2VfaW5wdXRfdG9rZW5zQhYKFF9pbWFnZV9vdXRwdXRfdG9rZW5zKrgBCgxGaW5pc2hSZWFzb24SHQoZRklOSVNIX1JFQVNPTl9VTlNQRUNJRklFRBAAEhYKEkZJTklTSF9SRUFTT05fU1RPUBABEhgKFEZJTklTSF9SRUFTT05fTEVOR1RIEAISHAoYRklOSVNIX1JFQVNPTl9UT09MX0NBTExTEAMSIAocRklOSVNIX1JFQVNPTl9DT05URU5UX0ZJTFRFUhAEEhcKE0ZJTklTSF9SRUFTT05fRVJST1IQBWIGcHJvdG8z");
 
 /**
  * Usage counts the tokens of one attempt at one provider.
@@ -83,6 +83,20 @@ export type Usage = Message<"penstock.type.v1.Usage"> & {
    * @generated from field: bool estimated = 9;
    */
   estimated: boolean;
+
+  /**
+   * The part of uncached_input_tokens that was images. Unset means 0.
+   *
+   * @generated from field: optional int64 image_input_tokens = 10;
+   */
+  imageInputTokens?: bigint | undefined;
+
+  /**
+   * The part of output_tokens that was images. Unset means 0.
+   *
+   * @generated from field: optional int64 image_output_tokens = 11;
+   */
+  imageOutputTokens?: bigint | undefined;
 };
 
 /**
