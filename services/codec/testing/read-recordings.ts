@@ -5,7 +5,13 @@ import type { JsonObject } from "../codec.ts";
 export interface Exchange {
   readonly id: string;
   readonly request: { readonly body?: JsonObject } | null;
-  readonly response: { readonly status: number; readonly body?: JsonObject; readonly sse_text?: string };
+  readonly response: {
+    readonly status: number;
+    readonly body?: JsonObject;
+    readonly sse_text?: string;
+    readonly ndjson_text?: string;
+    readonly eventstream_base64?: string;
+  };
   readonly derived: {
     readonly text?: string;
     readonly reasoning?: string;
