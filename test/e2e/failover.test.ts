@@ -222,7 +222,7 @@ prices: { overrides: { second/strong: { input: $1/M, output: $1/M } } }
       assert.equal(good.headers.get("x-penstock-attempts"), "3");
       context.provider.script("weak", errorAnswer(503));
       const bad = await chat(target(), "alone");
-      assert.equal(bad.status, 502);
+      assert.equal(bad.status, 503);
       assert.equal(context.provider.requestsOf("weak").length - before, 6);
     });
 

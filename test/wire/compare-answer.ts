@@ -108,9 +108,15 @@ function compareError({ recording, door, answer, upstream }: PlayedAnswer): read
   // What the provider would refuse, the gateway may refuse in words of its own.
   const isRefusedHere = upstream === undefined && recording.status === 400;
   return [
-    ...compareValue("status", answer.status, expected.status),
+    ...compareValue(
+      "status",
+      answer.status,
+      door.dialect === "anthropic" ? (expected.anthropicStatus ?? expected.status) : expected.status,
+    ),
     ...compareValue("x-should-retry", answer.shouldRetry, String(expected.retry)),
-    ...(recording.headers["retry-after"] === undefined || answer.retryAfter !== undefined ? [] : ["no retry-after"]),
+    ...(recording.headers["retry-after"] === undefined || !expected.retry || answer.retryAfter !== undefined
+      ? []
+      : ["no retry-after"]),
     ...(answer.requestId === "" ? ["no request id"] : []),
     ...compareValue("error type", error.type, type),
     ...(error.message.includes(message) || (isRefusedHere && answer.status === recording.status)

@@ -24,6 +24,8 @@ export function expectedAnswer({ derived }: Recording, dialect: WireDialect): An
 /** What an error of a provider has to become for the gateway's caller. */
 export interface ExpectedError {
   readonly status: number;
+  /** The status at Anthropic's door where it is another one. */
+  readonly anthropicStatus?: number;
   /** `x-should-retry`. */
   readonly retry: boolean;
   /** What the error is called in the error types of the dialects. */
@@ -42,11 +44,18 @@ const failed = {
 
 /**
  * What a caller has to be told. A request that the provider calls invalid is the caller's own, so it keeps its status; a
- * credential or an account that the provider refuses is the operator's, whose caller must not be told that its own key is
- * wrong: 502, and not to try again.
+ * credential that the provider refuses is the operator's, whose caller must not be told that its own key is wrong: 502,
+ * and not to try again. Nor does it help to try again what an account without credit refuses.
  */
 export function expectedError({ status, body }: Pick<Recording, "status" | "body">): ExpectedError {
-  if (/insufficient_quota/.test(body) || /API_KEY_INVALID/.test(body) || [401, 402, 403].includes(status)) {
+  if (/insufficient_quota|billing_error|credit balance is too low|PerDay/.test(body) || status === 402) {
+    return {
+      status: 429,
+      retry: false,
+      types: { openai: "insufficient_quota", anthropic: "rate_limit_error", gemini: "RESOURCE_EXHAUSTED" },
+    };
+  }
+  if (/API_KEY_INVALID/.test(body) || [401, 403].includes(status)) {
     return { ...failed, retry: false };
   }
   switch (status) {
@@ -68,6 +77,15 @@ export function expectedError({ status, body }: Pick<Recording, "status" | "body
         status: 429,
         retry: true,
         types: { openai: "requests", anthropic: "rate_limit_error", gemini: "RESOURCE_EXHAUSTED" },
+      };
+    case 498:
+    case 503:
+    case 529:
+      return {
+        status: 503,
+        anthropicStatus: 529,
+        retry: true,
+        types: { openai: "server_error", anthropic: "overloaded_error", gemini: "UNAVAILABLE" },
       };
     case 413:
       return { ...invalid, status, types: { ...invalid.types, anthropic: "request_too_large" } };

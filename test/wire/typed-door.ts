@@ -6,7 +6,7 @@ import { GatewayService } from "#gen/penstock/gateway/v1/gateway_service_pb.ts";
 import { FinishReason, type Usage } from "#gen/penstock/type/v1/usage_pb.ts";
 import { type ErrorReason, ErrorReasonSchema } from "#gen/penstock/type/v1/error_pb.ts";
 import { errorDetailOf, retryDelayMsOf } from "#kit/errors/gateway-error.ts";
-import { reasonEntry } from "#kit/errors/reasons.ts";
+import { entryOf } from "#kit/errors/reasons.ts";
 import { type Gateway, withKey } from "../harness/start-gateway.ts";
 import { type AnswerFacts, type Finish, settleFinish, type TokenClasses } from "./answer-facts.ts";
 import { parseArguments } from "./json.ts";
@@ -72,9 +72,9 @@ function chatOf({ model, tools }: DoorRequest) {
 }
 
 function failure(error: ConnectError, requestId: string, inStream: boolean): DoorAnswer {
-  const { reason, retryDelay } = errorDetailOf(error);
-  const retryDelayMs = retryDelayMsOf(retryDelay);
-  const entry = reasonEntry(reason);
+  const detail = errorDetailOf(error);
+  const retryDelayMs = retryDelayMsOf(detail.retryDelay);
+  const entry = entryOf(detail);
   return {
     ...untold,
     // A stream that has begun has its status already, as at the other doors.
@@ -82,7 +82,7 @@ function failure(error: ConnectError, requestId: string, inStream: boolean): Doo
     requestId: requestId || (error.metadata.get("x-request-id") ?? ""),
     shouldRetry: String(entry.retryable),
     retryAfter: retryDelayMs === undefined ? undefined : String(Math.ceil(retryDelayMs / 1_000)),
-    error: { type: nameOf(reason), message: error.rawMessage, inStream },
+    error: { type: nameOf(detail.reason), message: error.rawMessage, inStream },
     shape: error.code === entry.code ? [] : [`the code is ${Code[error.code]}`],
   };
 }

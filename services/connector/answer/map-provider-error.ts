@@ -72,7 +72,7 @@ export function requestIdOf(headers: UpstreamHeaders): string {
 
 function classOf(status: number, decoded: DecodedError): ProviderErrorClass {
   const words = `${decoded.code} ${decoded.type}`.toLowerCase();
-  if (words.includes("insufficient_quota") || status === 402) {
+  if (status === 402 || usedUp.test(words) || (status === 400 && noCredit.test(decoded.message))) {
     return ProviderErrorClass.QUOTA;
   }
   switch (status) {
@@ -115,3 +115,6 @@ function classOf(status: number, decoded: DecodedError): ProviderErrorClass {
 
 // Only OpenAI has a code for it; the others say it in words, which are all there is to go by.
 const tooLong = /prompt is too long|exceeds the maximum number of tokens|maximum context length|input is too long/i;
+// Google's quota by the day, which asks for a delay of seconds all the same; Anthropic says it in words.
+const usedUp = /insufficient_quota|billing_error|perday/;
+const noCredit = /credit balance is too low/i;

@@ -4,6 +4,7 @@ import { ErrorReason, ProviderErrorClass } from "#gen/penstock/type/v1/error_pb.
 export function reasonOfProviderClass(errorClass: ProviderErrorClass): ErrorReason {
   switch (errorClass) {
     case ProviderErrorClass.RATE_LIMITED:
+    case ProviderErrorClass.QUOTA:
       return ErrorReason.UPSTREAM_RATE_LIMITED;
     case ProviderErrorClass.INVALID_REQUEST:
       return ErrorReason.INVALID_REQUEST;
@@ -26,7 +27,6 @@ export function reasonOfProviderClass(errorClass: ProviderErrorClass): ErrorReas
       // Whoever names `provider/model` names the provider's models too.
       return ErrorReason.MODEL_NOT_FOUND;
     case ProviderErrorClass.AUTH:
-    case ProviderErrorClass.QUOTA:
       // The operator's account is at fault, not the caller.
       return ErrorReason.UPSTREAM_AUTH;
     default:

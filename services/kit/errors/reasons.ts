@@ -1,5 +1,5 @@
 import { Code } from "@connectrpc/connect";
-import { ErrorReason } from "#gen/penstock/type/v1/error_pb.ts";
+import { type ErrorDetail, ErrorReason, ProviderErrorClass } from "#gen/penstock/type/v1/error_pb.ts";
 
 /** What each reason becomes on each wire. */
 export interface ReasonEntry {
@@ -7,6 +7,8 @@ export interface ReasonEntry {
   readonly code: Code;
   /** The HTTP status of the dialect endpoints. */
   readonly httpStatus: number;
+  /** The HTTP status of Anthropic's endpoints where it is another one. */
+  readonly anthropicStatus?: number;
   /** Whether the same request, sent again, can succeed: `x-should-retry`. */
   readonly retryable: boolean;
   /** OpenAI's `error.type`. */
@@ -226,4 +228,25 @@ export const reasons: { readonly [R in ErrorReason]: ReasonEntry } = {
 /** The entry of a reason; a reason that a newer service sent and this one does not know counts as INTERNAL. */
 export function reasonEntry(reason: ErrorReason): ReasonEntry {
   return (reasons as { readonly [R in ErrorReason]?: ReasonEntry })[reason] ?? reasons[ErrorReason.INTERNAL];
+}
+
+// Anthropic's clients know an overloaded provider by its status, and wait longer for it.
+const providerOverloaded: ReasonEntry = { ...unavailable("overloaded"), anthropicStatus: 529 };
+// Clients that do not read `x-should-retry` know by this code that waiting does not help.
+const providerQuota = reasons[ErrorReason.BUDGET_EXHAUSTED];
+
+/** The entry of an error: that of its reason, or what the provider's answer says more precisely. */
+export function entryOf(detail: ErrorDetail): ReasonEntry {
+  switch (
+    detail.reason === ErrorReason.UPSTREAM_FAILED || detail.reason === ErrorReason.UPSTREAM_RATE_LIMITED
+      ? detail.providerError?.errorClass
+      : undefined
+  ) {
+    case ProviderErrorClass.OVERLOADED:
+      return providerOverloaded;
+    case ProviderErrorClass.QUOTA:
+      return providerQuota;
+    default:
+      return reasonEntry(detail.reason);
+  }
 }

@@ -71,7 +71,48 @@ test("keeps the status with which a provider refused a request, and no other sta
 test("tells whoever named a model that its provider does not know it, and nobody that the gateway's own key is wrong", () => {
   assert.equal(reasonOfProviderClass(ProviderErrorClass.MODEL_NOT_FOUND), ErrorReason.MODEL_NOT_FOUND);
   assert.equal(reasonOfProviderClass(ProviderErrorClass.AUTH), ErrorReason.UPSTREAM_AUTH);
-  assert.equal(reasonOfProviderClass(ProviderErrorClass.QUOTA), ErrorReason.UPSTREAM_AUTH);
+});
+
+/** What an error of a provider becomes at a door. */
+function rendered(dialect: Dialect, errorClass: ProviderErrorClass, httpStatus: number, retryDelayMs?: number) {
+  const error = gatewayError(reasonOfProviderClass(errorClass), "No.", {
+    providerError: create(ProviderErrorSchema, { errorClass, httpStatus }),
+    ...(retryDelayMs === undefined ? {} : { retryDelayMs }),
+  });
+  const { status, headers, body } = renderError(dialect, error, "req_1");
+  return { status, headers, error: JSON.parse(body).error };
+}
+
+test("calls an overloaded provider what each dialect calls it", () => {
+  const at = (dialect: Dialect) => rendered(dialect, ProviderErrorClass.OVERLOADED, 503);
+  assert.equal(at(Dialect.OPENAI_CHAT).status, 503);
+  assert.equal(at(Dialect.OPENAI_CHAT).error.code, "overloaded");
+  assert.equal(at(Dialect.OPENAI_CHAT).headers["x-should-retry"], "true");
+  assert.equal(at(Dialect.GEMINI).error.status, "UNAVAILABLE");
+  assert.equal(at(Dialect.ANTHROPIC_MESSAGES).status, 529);
+  assert.equal(at(Dialect.ANTHROPIC_MESSAGES).error.type, "overloaded_error");
+  assert.equal(rendered(Dialect.ANTHROPIC_MESSAGES, ProviderErrorClass.SERVER, 500).status, 502);
+});
+
+test("tells nobody to wait for an account without credit, and says how long to wait where that helps", () => {
+  const empty = rendered(Dialect.OPENAI_CHAT, ProviderErrorClass.QUOTA, 429, 30_000);
+  assert.equal(empty.status, 429);
+  assert.equal(empty.error.code, "insufficient_quota");
+  assert.deepEqual(empty.headers, { "x-should-retry": "false" });
+  const limited = rendered(Dialect.GEMINI, ProviderErrorClass.RATE_LIMITED, 429, 1_500);
+  assert.deepEqual(limited.headers, { "x-should-retry": "true", "retry-after": "2", "retry-after-ms": "1500" });
+  assert.deepEqual(limited.error.details, [
+    { "@type": "type.googleapis.com/google.rpc.RetryInfo", retryDelay: "1.5s" },
+  ]);
+});
+
+test("tells Anthropic's clients in their own words that there are no threads", () => {
+  const metadata = { code: "thread_unsupported_request", param: "thread" };
+  const error = gatewayError(ErrorReason.INVALID_REQUEST, "No.", { metadata });
+  assert.deepEqual(JSON.parse(renderError(Dialect.ANTHROPIC_MESSAGES, error, "req_1").body).error.details, {
+    error_code: "thread_unsupported_request",
+    unsupported: ["thread"],
+  });
 });
 
 test("shows nothing of an error that is not of the catalogue", () => {

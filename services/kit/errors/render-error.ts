@@ -2,7 +2,7 @@ import { Code, type ConnectError } from "@connectrpc/connect";
 import { Dialect } from "#gen/penstock/type/v1/dialect_pb.ts";
 import { ErrorReason } from "#gen/penstock/type/v1/error_pb.ts";
 import { errorDetailOf, retryDelayMsOf } from "./gateway-error.ts";
-import { type ReasonEntry, reasonEntry } from "./reasons.ts";
+import { entryOf, type ReasonEntry } from "./reasons.ts";
 
 /** An error as one dialect writes it. */
 export interface RenderedError {
@@ -20,6 +20,8 @@ interface ErrorFacts {
   readonly param: string | null;
   readonly code: string | null;
   readonly type: string;
+  /** Unset where waiting does not help. */
+  readonly retryDelayMs: number | undefined;
 }
 
 const internalMessage = "The gateway failed to handle the request.";
@@ -29,9 +31,8 @@ const internalMessage = "The gateway failed to handle the request.";
  * message nor its cause reaches the caller.
  */
 export function renderError(dialect: Dialect, error: ConnectError, requestId: string): RenderedError {
-  const detail = errorDetailOf(error);
-  const facts = factsOf(error);
-  const retryDelayMs = retryDelayMsOf(detail.retryDelay);
+  const facts = factsOf(error, dialect);
+  const { retryDelayMs } = facts;
   return {
     status: facts.status,
     headers: {
@@ -46,7 +47,7 @@ export function renderError(dialect: Dialect, error: ConnectError, requestId: st
 
 /** Writes the event that ends a stream which broke after it began. Never the dialect's final marker. */
 export function renderStreamError(dialect: Dialect, error: ConnectError, requestId: string): string {
-  const facts = factsOf(error);
+  const facts = factsOf(error, dialect);
   switch (dialect) {
     case Dialect.ANTHROPIC_MESSAGES:
       return `event: error\ndata: ${JSON.stringify(errorBody(dialect, facts, requestId))}\n\n`;
@@ -61,21 +62,23 @@ export function renderStreamError(dialect: Dialect, error: ConnectError, request
   }
 }
 
-function factsOf(error: ConnectError): ErrorFacts {
+function factsOf(error: ConnectError, dialect: Dialect): ErrorFacts {
   const detail = errorDetailOf(error);
-  const entry = reasonEntry(detail.reason);
+  const entry = entryOf(detail);
   const internal = entry.code === Code.Internal || error.code === Code.Unknown;
   const provider = detail.providerError;
   const fromProvider = provider !== undefined && entry.code === Code.InvalidArgument;
+  const ownStatus =
+    dialect === Dialect.ANTHROPIC_MESSAGES ? (entry.anthropicStatus ?? entry.httpStatus) : entry.httpStatus;
   return {
     entry,
     // What the provider refused as the caller's mistake keeps its status: 413 and 422 say more than 400.
-    status:
-      fromProvider && provider.httpStatus >= 400 && provider.httpStatus < 500 ? provider.httpStatus : entry.httpStatus,
+    status: fromProvider && provider.httpStatus >= 400 && provider.httpStatus < 500 ? provider.httpStatus : ownStatus,
     message: internal ? internalMessage : error.rawMessage,
     param: detail.metadata["param"] ?? ((fromProvider ? provider.param : "") || null),
     code: detail.metadata["code"] ?? ((fromProvider ? provider.code : "") || entry.openaiCode),
     type: detail.reason === ErrorReason.RATE_LIMITED ? limitType(detail.metadata["limit"], entry) : entry.openaiType,
+    retryDelayMs: entry.retryable ? retryDelayMsOf(detail.retryDelay) : undefined,
   };
 }
 
@@ -92,14 +95,32 @@ function errorBody(dialect: Dialect, facts: ErrorFacts, requestId: string): obje
         error: {
           type: facts.status === 413 ? "request_too_large" : facts.entry.anthropicType,
           message: facts.message,
+          ...anthropicDetails(facts),
         },
         request_id: requestId,
       };
     case Dialect.GEMINI:
       return {
-        error: { code: facts.status, message: facts.message, status: facts.entry.geminiStatus },
+        error: {
+          code: facts.status,
+          message: facts.message,
+          status: facts.entry.geminiStatus,
+          ...geminiDetails(facts),
+        },
       };
     default:
       return { error: { message: facts.message, type: facts.type, param: facts.param, code: facts.code } };
   }
+}
+
+/** Anthropic's clients go on without a thread for this code, and read it and the reasons only here. */
+function anthropicDetails({ code, param }: ErrorFacts): object {
+  return code === "thread_unsupported_request" ? { details: { error_code: code, unsupported: [param] } } : {};
+}
+
+/** Google's clients read no header field: the delay stands in the body. */
+function geminiDetails({ retryDelayMs }: ErrorFacts): object {
+  return retryDelayMs === undefined
+    ? {}
+    : { details: [{ "@type": "type.googleapis.com/google.rpc.RetryInfo", retryDelay: `${retryDelayMs / 1_000}s` }] };
 }
