@@ -65,6 +65,9 @@ export class HttpReply implements ReplySink {
     }
     this.#begun = true;
     const headers = replyHeaders(this.#head, this.#requestId);
+    if (this.#dialect === Dialect.ANTHROPIC_MESSAGES) {
+      headers.push("request-id", this.#requestId);
+    }
     if (this.#head.contentType.startsWith("text/event-stream")) {
       headers.push("cache-control", "no-cache, no-transform", "x-accel-buffering", "no");
     } else if (length !== undefined) {
