@@ -12,16 +12,22 @@ export interface ModelsDeps {
 }
 
 /**
- * `GET /v1/models` and `GET /v1/models/{id}`, in Anthropic's form for callers that name its version, and Google's
- * `GET /v1beta/models` and `GET /v1beta/models/{id}`: the models that the key may use.
+ * `GET /v1/models` and `GET /v1/models/{id}`, in Anthropic's form for callers that name its version and in Google's for
+ * those that send their key in its header field, and Google's `GET /v1beta/models` and `GET /v1beta/models/{id}`: the
+ * models that the key may use.
  */
 export function createModelsEndpoints(deps: ModelsDeps): readonly Endpoint[] {
   return [
-    ...listing(deps, "/models", Dialect.OPENAI_CHAT, (request) =>
-      request.req.headers["anthropic-version"] === undefined ? openAiForm : anthropicForm,
-    ),
+    ...listing(deps, "/models", Dialect.OPENAI_CHAT, ({ req }) => formFor(req.headers)),
     ...listing(deps, "/v1beta/models", Dialect.GEMINI, () => geminiForm),
   ];
+}
+
+function formFor(headers: EndpointRequest["req"]["headers"]): ModelsForm {
+  if (headers["anthropic-version"] !== undefined) {
+    return anthropicForm;
+  }
+  return headers["x-goog-api-key"] === undefined ? openAiForm : geminiForm;
 }
 
 /** How a dialect writes models. */
