@@ -18,15 +18,17 @@ export function decodeUsage(usage: Json | undefined): Usage | undefined {
   const cached = smaller(tokenCount(usage["cachedContentTokenCount"]), input);
   const thoughts = tokenCount(usage["thoughtsTokenCount"]);
   const output = tokenCount(usage["candidatesTokenCount"]) + thoughts;
-  const audio = countAudio(usage["promptTokensDetails"]) + countAudio(usage["toolUsePromptTokensDetails"]);
-  const cachedAudio = countAudio(usage["cacheTokensDetails"]);
+  const audio = countOf("AUDIO", usage["promptTokensDetails"]) + countOf("AUDIO", usage["toolUsePromptTokensDetails"]);
+  const cachedAudio = countOf("AUDIO", usage["cacheTokensDetails"]);
+  const drawn = smaller(countOf("IMAGE", usage["candidatesTokensDetails"]), output);
   return create(UsageSchema, {
     uncachedInputTokens: input - cached,
     cacheReadTokens: cached,
     outputTokens: output,
     reasoningTokens: thoughts,
     audioInputTokens: smaller(audio > cachedAudio ? audio - cachedAudio : 0n, input - cached),
-    audioOutputTokens: smaller(countAudio(usage["candidatesTokensDetails"]), output),
+    audioOutputTokens: smaller(countOf("AUDIO", usage["candidatesTokensDetails"]), output),
+    ...(drawn === 0n ? {} : { imageOutputTokens: drawn }),
   });
 }
 
@@ -50,11 +52,11 @@ export function encodeUsage(usage: Usage | undefined): JsonObject {
   };
 }
 
-function countAudio(details: Json | undefined): bigint {
-  const audio = (isJsonArray(details) ? details : []).find(
-    (entry) => isJsonObject(entry) && entry["modality"] === "AUDIO",
+function countOf(modality: "AUDIO" | "IMAGE", details: Json | undefined): bigint {
+  const found = (isJsonArray(details) ? details : []).find(
+    (entry) => isJsonObject(entry) && entry["modality"] === modality,
   );
-  return isJsonObject(audio) ? tokenCount(audio["tokenCount"]) : 0n;
+  return isJsonObject(found) ? tokenCount(found["tokenCount"]) : 0n;
 }
 
 function encodeAudio(field: string, audio: bigint, whole: bigint): JsonObject {

@@ -24,6 +24,8 @@ const catalogueProviders: Readonly<Record<string, string>> = {
   "azure-openai": "azure",
   anthropic: "anthropic",
   gemini: "google",
+  vertex: "google",
+  bedrock: "aws",
   cohere: "cohere",
   mistral: "mistral",
   groq: "groq",
@@ -47,11 +49,18 @@ export function findCataloguePrices(kind: string, model: string): TokenPrices | 
   if (found === undefined) {
     return undefined;
   }
+  if (Object.keys(found).length === 0) {
+    // How the catalogue writes that a model is free.
+    return { ...freePrices, source: catalogueSource };
+  }
   const prices = Object.entries(found).filter(([name]) => name.endsWith("_mtok"));
   const base = pricesOf(prices, 0);
-  const threshold = Math.min(
-    ...prices.flatMap(([, price]) => (typeof price === "object" ? price.tiers : [])).map((tier) => tier.start),
-  );
+  // A tier of the catalogue holds above its start.
+  const threshold =
+    1 +
+    Math.min(
+      ...prices.flatMap(([, price]) => (typeof price === "object" ? price.tiers : [])).map((tier) => tier.start),
+    );
   return base === undefined || !Number.isFinite(threshold)
     ? base
     : { ...base, longContextThresholdTokens: BigInt(threshold), longContext: pricesOf(prices, threshold) };
@@ -97,7 +106,7 @@ function nanosAt(price: CataloguePrice, inputTokens: number): bigint | undefined
   if (price === undefined || typeof price === "number") {
     return price === undefined ? undefined : nanosOfDollars(price);
   }
-  const tier = price.tiers.findLast((candidate) => candidate.start <= inputTokens);
+  const tier = price.tiers.findLast((candidate) => candidate.start < inputTokens);
   return nanosOfDollars(tier?.price ?? price.base);
 }
 

@@ -59,11 +59,11 @@ test("counts tokens for nothing, and classifies for nothing unless that has a pr
   assert.equal(pricesOfOperation(Operation.SPEAK, undefined), undefined);
 });
 
-test("moves a whole request to the long-context prices at their threshold", () => {
+test("moves a whole request to the long-context prices above their threshold", () => {
   const gemini = findCataloguePrices("gemini", "gemini-2.5-pro");
   assert.ok(gemini);
-  assert.equal(priceUsage(gemini, usage({ uncachedInputTokens: 199_999n })), 249_998_750n);
-  assert.equal(priceUsage(gemini, usage({ uncachedInputTokens: 200_000n })), 500_000_000n);
+  assert.equal(priceUsage(gemini, usage({ uncachedInputTokens: 200_000n })), 250_000_000n);
+  assert.equal(priceUsage(gemini, usage({ uncachedInputTokens: 200_001n })), 500_002_500n);
 });
 
 test("knows no price of what the catalogue does not have, and that free is a price", () => {
