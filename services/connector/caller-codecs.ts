@@ -3,6 +3,7 @@ import type { ChatCodec, EmbedCodec } from "#codec/codec.ts";
 import { createAnthropicMessagesCodec } from "#codec/anthropic-messages/anthropic-messages-codec.ts";
 import { createGeminiCodec, createGeminiEmbedCodec } from "#codec/gemini/gemini-codec.ts";
 import { createOpenAiChatCodec, createOpenAiEmbedCodec } from "#codec/openai-chat/openai-chat-codec.ts";
+import { createOpenAiCompletionsCodec } from "#codec/openai-completions/openai-completions-codec.ts";
 import { createOpenAiResponsesCodec } from "#codec/openai-responses/openai-responses-codec.ts";
 import type { Dialect } from "#gen/penstock/type/v1/dialect_pb.ts";
 
@@ -16,6 +17,7 @@ export interface CallerCodecs {
 export function createCallerCodecs(): CallerCodecs {
   const chat = mapOf<ChatCodec>([
     createOpenAiChatCodec(),
+    createOpenAiCompletionsCodec(),
     createOpenAiResponsesCodec(),
     createAnthropicMessagesCodec(),
     createGeminiCodec(),

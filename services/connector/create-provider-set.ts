@@ -1,13 +1,15 @@
 import type { ProviderConfig, ProvidersConfig } from "./config.ts";
 import { createAnthropicKind } from "./providers/anthropic.ts";
+import { createBedrockKind } from "./providers/bedrock.ts";
 import { createCohereKind } from "./providers/cohere.ts";
 import { createEchoUpstream } from "./providers/echo/create-echo-upstream.ts";
 import { createGeminiKind } from "./providers/gemini.ts";
 import { createAzureOpenAiKind } from "./providers/azure-openai.ts";
 import { createOpenAiKind } from "./providers/openai.ts";
-import { openAiFamily } from "./providers/openai-family.ts";
+import { echoOptions, openAiFamily } from "./providers/openai-family.ts";
 import type { Provider, ProviderKind } from "./providers/provider.ts";
 import { createHttpUpstream } from "./upstream/create-http-upstream.ts";
+import { createAwsSigner } from "./upstream/sign-aws-request.ts";
 
 /** The providers of one version of the configuration. */
 export interface ProviderSet {
@@ -20,6 +22,8 @@ export interface ProviderSet {
 export interface ProviderSetDeps {
   /** A number from 0 up to 1. */
   readonly random: () => number;
+  /** Unix milliseconds. */
+  readonly now: () => number;
 }
 
 /** Kinds hold no state of an account, so each is made once. */
@@ -28,15 +32,23 @@ const kinds: ReadonlyMap<string, ProviderKind> = new Map([
   ["anthropic", createAnthropicKind()],
   ["gemini", createGeminiKind()],
   ["cohere", createCohereKind()],
-  ["echo", createOpenAiKind(openAiFamily["openai-compatible"])],
+  ["echo", createOpenAiKind(echoOptions)],
 ]);
 
 function kindOf(config: ProviderConfig): ProviderKind {
-  const kind = config.kind === "azure-openai" ? createAzureOpenAiKind(config.api_version) : kinds.get(config.kind);
-  if (kind === undefined) {
-    throw new Error(`no provider is of kind ${config.kind}`);
+  switch (config.kind) {
+    case "azure-openai":
+      return createAzureOpenAiKind(config.api_version);
+    case "bedrock":
+      return createBedrockKind(config.region);
+    default: {
+      const kind = kinds.get(config.kind);
+      if (kind === undefined) {
+        throw new Error(`no provider is of kind ${config.kind}`);
+      }
+      return kind;
+    }
   }
-  return kind;
 }
 
 /** Opens the providers of a configuration. No connection is made before the first request. */
@@ -59,9 +71,11 @@ function openProvider(name: string, config: ProviderConfig, deps: ProviderSetDep
   const keys = (config.api_keys ?? (config.api_key === undefined ? [] : [{ value: config.api_key, weight: 1 }]))
     .map((key) => ({ value: key.value.reveal(), weight: key.weight }))
     .filter((key) => key.value !== "none");
+  const credential = openCredential(config, baseUrl.origin, deps);
   return {
     name,
     kind,
+    ...(credential.authorize === undefined ? {} : { authorize: credential.authorize }),
     upstream: createHttpUpstream({
       origin: baseUrl.origin,
       connections: config.connections,
@@ -69,7 +83,37 @@ function openProvider(name: string, config: ProviderConfig, deps: ProviderSetDep
     }),
     basePath: baseUrl.pathname.replace(/\/+$/, ""),
     chooseKey: weightedChoice(keys, deps.random),
-    secrets: [...keys.map((key) => key.value), ...(config.base_url === undefined ? [] : [baseUrl.host])],
+    secrets: [
+      ...keys.map((key) => key.value),
+      ...credential.secrets,
+      ...(config.base_url === undefined ? [] : [baseUrl.host]),
+    ],
+  };
+}
+
+/** A credential that has to be worked out for each request; nothing for kinds whose keys are sent as they are. */
+function openCredential(
+  config: ProviderConfig,
+  origin: string,
+  deps: ProviderSetDeps,
+): Pick<Provider, "authorize" | "secrets"> {
+  if (config.kind !== "bedrock" || config.access_key_id === undefined || config.secret_access_key === undefined) {
+    return { secrets: [] };
+  }
+  const accessKeyId = config.access_key_id.reveal();
+  const secretAccessKey = config.secret_access_key.reveal();
+  const sessionToken = config.session_token?.reveal();
+  return {
+    authorize: createAwsSigner({
+      origin,
+      region: config.region,
+      service: "bedrock",
+      accessKeyId,
+      secretAccessKey,
+      sessionToken,
+      now: deps.now,
+    }),
+    secrets: [accessKeyId, secretAccessKey, ...(sessionToken === undefined ? [] : [sessionToken])],
   };
 }
 

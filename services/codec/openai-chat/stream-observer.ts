@@ -9,16 +9,22 @@ import { asArray, asObject } from "../json/json-values.ts";
 import { mapFinishReason } from "./map-finish-reason.ts";
 import { parseChunk } from "./stream-decoder.ts";
 
-/** Creates an observer for one stream of chat completion chunks. */
-export function createStreamObserver(options: { readonly stripUsage: boolean }): StreamObserver {
-  return new OpenAiStreamObserver(options.stripUsage);
+/** How the choices of a stream hold what is new: OpenAI's older completions have a text in place of a delta. */
+export type ChoiceForm = "delta" | "text";
+
+/** Creates an observer for one stream of chunks, those of chat completions unless told otherwise. */
+export function createStreamObserver(
+  options: { readonly stripUsage: boolean },
+  form: ChoiceForm = "delta",
+): StreamObserver {
+  return new OpenAiStreamObserver(options.stripUsage, form);
 }
 
 // The final marker, an error, a finish, or usage: most chunks have the last two as members with null. Inside the text
 // of an answer quotes are escaped, so a member found here is one. One expression over latin1 text costs a third of
 // searching the buffer for each marker.
 const MARKERS = /\[DONE\]|error|"finish_reason"\s*:\s*"|"usage"\s*:\s*\{/g;
-const DELTA = Buffer.from('"delta"');
+const FORM_MARKERS = { delta: Buffer.from('"delta"'), text: Buffer.from('"text"') } as const;
 const NOTHING = Buffer.alloc(0);
 
 // A final marker whose blank line is missing, as the rest of a stream.
@@ -31,6 +37,8 @@ const BYTES_PER_TOKEN = 4;
 
 class OpenAiStreamObserver implements StreamObserver {
   readonly #stripUsage: boolean;
+  readonly #form: ChoiceForm;
+  readonly #formMarker: Buffer;
   readonly #cutter = createSseBorderCutter();
   readonly #sse = createSseDecoder();
   #chunks = 0;
@@ -44,8 +52,10 @@ class OpenAiStreamObserver implements StreamObserver {
   usage: Usage | undefined;
   finishReason: FinishReason = FinishReason.UNSPECIFIED;
 
-  constructor(stripUsage: boolean) {
+  constructor(stripUsage: boolean, form: ChoiceForm) {
     this.#stripUsage = stripUsage;
+    this.#form = form;
+    this.#formMarker = FORM_MARKERS[form];
   }
 
   get pendingBytes(): number {
@@ -81,7 +91,7 @@ class OpenAiStreamObserver implements StreamObserver {
 
   #observe(whole: Buffer): Buffer {
     this.#bytes += whole.length;
-    this.#chunks += whole.length < 2 * this.#chunkBytes ? 1 : countOccurrences(whole, DELTA);
+    this.#chunks += whole.length < 2 * this.#chunkBytes ? 1 : countOccurrences(whole, this.#formMarker);
     const text = whole.toString("latin1");
     let marker = findMarker(text, 0);
     if (this.contentSeen && marker === text.length) {
@@ -133,7 +143,7 @@ class OpenAiStreamObserver implements StreamObserver {
         this.finishReason = reason;
       }
     }
-    const delta = asObject(choice["delta"]);
+    const delta = this.#form === "delta" ? asObject(choice["delta"]) : { content: choice["text"] };
     if (delta !== undefined && !this.contentSeen && hasContent(delta)) {
       this.contentSeen = true;
       this.#chunkBytes = eventBytes;

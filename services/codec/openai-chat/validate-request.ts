@@ -17,9 +17,11 @@ const MAX_USER_LENGTH = 512;
 const TOOL_NAME = /^[a-zA-Z0-9_.:-]{1,128}$/;
 
 // Fields by which other gateways let callers choose where and as whom a request goes. Here the route decides.
-const REFUSED_FIELDS = ["api_base", "base_url", "api_key", "extra_headers", "custom_llm_provider"];
+/** Fields that every endpoint of OpenAI's dialect refuses. */
+export const REFUSED_FIELDS = ["api_base", "base_url", "api_key", "extra_headers", "custom_llm_provider"];
 
-interface NumberRule {
+/** What a number has to be: both limits are allowed. */
+export interface NumberRule {
   readonly field: string;
   readonly minimum: number;
   readonly maximum: number;
@@ -81,7 +83,8 @@ export function validateOpenAiChatRequest(body: JsonObject): void {
   validateLogitBias(body["logit_bias"]);
 }
 
-function validateNumber(value: Json | undefined, rule: NumberRule): void {
+/** Checks a number that may be absent or null. Throws CodecError in OpenAI's words. */
+export function validateNumber(value: Json | undefined, rule: NumberRule): void {
   if (value === undefined || value === null) {
     return;
   }
@@ -116,7 +119,8 @@ function validateString(value: Json | undefined, param: string, maximum: number)
   }
 }
 
-function validateStop(stop: Json | undefined): void {
+/** Checks the texts that end an answer. Throws CodecError in OpenAI's words. */
+export function validateStop(stop: Json | undefined): void {
   if (stop === undefined || stop === null || typeof stop === "string") {
     return;
   }
@@ -236,7 +240,8 @@ function validateResponseFormat(format: Json | undefined): void {
   }
 }
 
-function validateStreamOptions(body: JsonObject): void {
+/** Checks `stream_options`, which only a stream may have. Throws CodecError in OpenAI's words. */
+export function validateStreamOptions(body: JsonObject): void {
   const options = body["stream_options"];
   if (options === undefined || options === null) {
     return;

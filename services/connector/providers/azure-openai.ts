@@ -1,4 +1,4 @@
-import { createOpenAiKind, openAiPath } from "./openai.ts";
+import { createOpenAiKind } from "./openai.ts";
 import type { ProviderKind } from "./provider.ts";
 
 /** OpenAI's models at Azure: the model is the deployment's name and stands in the path. */
@@ -9,8 +9,9 @@ export function createAzureOpenAiKind(apiVersion: string): ProviderKind {
     maxTokensField: "max_completion_tokens",
     extensions: false,
     streamOptions: true,
-    path: (call) =>
-      `/openai/deployments/${encodeURIComponent(call.model)}${openAiPath(call)}?api-version=${encodeURIComponent(apiVersion)}`,
+    completions: true,
+    path: (call, openAiPath) =>
+      `/openai/deployments/${encodeURIComponent(call.model)}${openAiPath}?api-version=${encodeURIComponent(apiVersion)}`,
     headers: (apiKey) => (apiKey === undefined ? [] : ["api-key", apiKey]),
   });
 }

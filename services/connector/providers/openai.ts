@@ -1,6 +1,7 @@
 import { createOpenAiChatCodec, createOpenAiEmbedCodec } from "#codec/openai-chat/openai-chat-codec.ts";
 import { Operation } from "#gen/penstock/type/v1/dialect_pb.ts";
 import { memberText } from "../request/edit-body.ts";
+import { createOpenAiCompletionsKind } from "./openai-completions.ts";
 import { createOpenAiResponsesKind } from "./openai-responses.ts";
 import type { ProviderCall, ProviderKind } from "./provider.ts";
 
@@ -15,8 +16,10 @@ export interface OpenAiKindOptions {
   readonly streamOptions: boolean;
   /** Whether it has the Responses API too. Absent: no. */
   readonly responses?: boolean;
-  /** The path below the base URL, where it is not OpenAI's. */
-  readonly path?: (call: ProviderCall) => string;
+  /** Whether it has the older completions too. Absent: no, and their callers are translated. */
+  readonly completions?: boolean;
+  /** The path below the base URL, where it is not OpenAI's, which is given. */
+  readonly path?: (call: ProviderCall, openAiPath: string) => string;
   /** The credential as header fields, where it is not OpenAI's bearer token. */
   readonly headers?: (apiKey: string | undefined) => readonly string[];
 }
@@ -24,13 +27,13 @@ export interface OpenAiKindOptions {
 /** OpenAI and the many servers that speak its dialect. */
 export function createOpenAiKind(options: OpenAiKindOptions): ProviderKind {
   const headers = options.headers ?? bearerToken;
-  return {
-    ...(options.responses === true ? { alsoSpeaks: createOpenAiResponsesKind(options.defaultBaseUrl, headers) } : {}),
+  const pathOf = options.path ?? ((_call, openAiPath) => openAiPath);
+  const kind: ProviderKind = {
     chat: createOpenAiChatCodec(options),
     embed: createOpenAiEmbedCodec(),
     hasFinalMarker: true,
     defaultBaseUrl: options.defaultBaseUrl,
-    path: options.path ?? openAiPath,
+    path: (call) => pathOf(call, call.operation === Operation.EMBED ? "/embeddings" : "/chat/completions"),
     headers,
     forwardEdits(call, body) {
       const edits = new Map([["model", JSON.stringify(call.model)]]);
@@ -45,15 +48,19 @@ export function createOpenAiKind(options: OpenAiKindOptions): ProviderKind {
     },
     outputLimitEdit: (tokens) => [options.maxTokensField, String(tokens)],
   };
+  return {
+    ...kind,
+    alsoSpeaks: [
+      ...(options.responses === true ? [createOpenAiResponsesKind(options.defaultBaseUrl, headers)] : []),
+      ...(options.completions === true
+        ? [createOpenAiCompletionsKind(kind, (call) => pathOf(call, "/completions"))]
+        : []),
+    ],
+  };
 }
 
 function bearerToken(apiKey: string | undefined): readonly string[] {
   return apiKey === undefined ? [] : ["authorization", `Bearer ${apiKey}`];
-}
-
-/** Where OpenAI has what a call asks for. */
-export function openAiPath(call: ProviderCall): string {
-  return call.operation === Operation.EMBED ? "/embeddings" : "/chat/completions";
 }
 
 /** The stream options that make the server report usage, and whether the caller had asked for that. */

@@ -4,40 +4,52 @@ import { gatewayError } from "#kit/errors/gateway-error.ts";
 import { inspectAnthropicMessages } from "../pipeline/inspect-anthropic.ts";
 import { inspectGeminiEmbed, inspectGeminiGenerate } from "../pipeline/inspect-gemini.ts";
 import { inspectOpenAiChat, inspectOpenAiEmbeddings } from "../pipeline/inspect-openai.ts";
+import { inspectOpenAiCompletions } from "../pipeline/inspect-openai-completions.ts";
 import { inspectOpenAiResponses } from "../pipeline/inspect-openai-responses.ts";
-import type { GenerationDoor } from "./generation.ts";
+import type { DoorCall, DoorRequest, GenerationDoor } from "./generation.ts";
 
 /** All ways in that generate: OpenAI's, Anthropic's and Google's. */
 export const doors: readonly GenerationDoor[] = [
   {
     path: "/chat/completions",
     dialect: Dialect.OPENAI_CHAT,
-    inspect: (body) => ({ operation: Operation.CHAT, inspection: inspectOpenAiChat(body) }),
+    inspect: ({ body }) => ({ operation: Operation.CHAT, inspection: inspectOpenAiChat(body) }),
+  },
+  {
+    path: "/completions",
+    dialect: Dialect.OPENAI_COMPLETIONS,
+    inspect: ({ body }) => ({ operation: Operation.CHAT, inspection: inspectOpenAiCompletions(body) }),
   },
   {
     path: "/responses",
     dialect: Dialect.OPENAI_RESPONSES,
-    inspect: (body) => ({ operation: Operation.CHAT, inspection: inspectOpenAiResponses(body) }),
+    inspect: ({ body }) => ({ operation: Operation.CHAT, inspection: inspectOpenAiResponses(body) }),
   },
   {
     path: "/embeddings",
     dialect: Dialect.OPENAI_CHAT,
-    inspect: (body) => ({ operation: Operation.EMBED, inspection: inspectOpenAiEmbeddings(body) }),
+    inspect: ({ body }) => ({ operation: Operation.EMBED, inspection: inspectOpenAiEmbeddings(body) }),
   },
   {
     path: "/messages",
     dialect: Dialect.ANTHROPIC_MESSAGES,
-    inspect: (body) => ({ operation: Operation.CHAT, inspection: inspectAnthropicMessages(body) }),
+    inspect: ({ body }) => ({ operation: Operation.CHAT, inspection: inspectAnthropicMessages(body) }),
   },
   {
     path: "/v1beta/models/",
     dialect: Dialect.GEMINI,
     inspect: inspectGemini,
   },
+  {
+    // What Google's clients of 2026 call: `/v1/models/`.
+    path: "/models/",
+    dialect: Dialect.GEMINI,
+    inspect: inspectGemini,
+  },
 ];
 
 /** Google's paths name the model and what is asked of it: `gemini-2.5-pro:streamGenerateContent`. */
-function inspectGemini(body: Buffer, rest: string): ReturnType<GenerationDoor["inspect"]> {
+function inspectGemini({ body, rest, query }: DoorRequest): DoorCall {
   const colon = rest.lastIndexOf(":");
   const method = rest.slice(colon + 1);
   const model = decodeModel(rest.slice(0, Math.max(colon, 0)));
@@ -47,6 +59,7 @@ function inspectGemini(body: Buffer, rest: string): ReturnType<GenerationDoor["i
       return {
         operation: Operation.CHAT,
         inspection: inspectGeminiGenerate(body, { model, stream: method === "streamGenerateContent" }),
+        asArray: method === "streamGenerateContent" && new URLSearchParams(query).get("alt") !== "sse",
       };
     case "batchEmbedContents":
       return { operation: Operation.EMBED, inspection: inspectGeminiEmbed(body, { model, stream: false }) };

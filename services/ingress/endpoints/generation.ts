@@ -7,7 +7,9 @@ import { readBody } from "../http/read-body.ts";
 import { readCachePolicy, readDialectHeaders, readTags, readTimeoutMs } from "../http/read-request-headers.ts";
 import type { Inspection } from "../pipeline/gateway-call.ts";
 import { RequestRun, type RequestRunDeps } from "../pipeline/request-run.ts";
-import type { Endpoint, EndpointRequest } from "./endpoint.ts";
+import type { Endpoint } from "./endpoint.ts";
+import { JsonArrayReply } from "./json-array-reply.ts";
+import { type BodyType, readContentType } from "./read-content-type.ts";
 
 /** What the endpoints that generate need. */
 export interface GenerationDeps extends RequestRunDeps {
@@ -19,9 +21,32 @@ export interface GenerationDoor {
   /** As in `Endpoint.path`. */
   readonly path: string;
   readonly dialect: Dialect;
-  /** What the request asks for, and what the gateway has to know of it. `rest` is as in `EndpointRequest`. */
-  inspect(body: Buffer, rest: string): { readonly operation: Operation; readonly inspection: Inspection };
+  /** The media types of the bodies that it takes; the first is named to who sends another. Absent: JSON. */
+  readonly takes?: readonly BodyType[];
+  /** What the request asks for, and what the gateway has to know of it. Throws CodecError. */
+  inspect(request: DoorRequest): DoorCall;
 }
+
+/** A request at a door. */
+export interface DoorRequest {
+  readonly body: Buffer;
+  /** As in `EndpointRequest`. */
+  readonly rest: string;
+  /** What follows the question mark of the address; empty without one. */
+  readonly query: string;
+  /** The media type of a multipart body with its boundary; empty for JSON. */
+  readonly contentType: string;
+}
+
+/** What a request at a door asks for. */
+export interface DoorCall {
+  readonly operation: Operation;
+  readonly inspection: Inspection;
+  /** Whether the events of a stream are wanted as the elements of one JSON array. Absent: no. */
+  readonly asArray?: boolean;
+}
+
+const jsonOnly: readonly BodyType[] = ["application/json"];
 
 /** Makes the endpoint of a door: all doors read, run and answer in the same way. */
 export function createGenerationEndpoint(door: GenerationDoor, deps: GenerationDeps): Endpoint {
@@ -32,14 +57,17 @@ export function createGenerationEndpoint(door: GenerationDoor, deps: GenerationD
     dialect,
     async handle(request) {
       const { req, res, key, requestId, rest, arrivedAt } = request;
-      requireJson(request);
+      const contentType = readContentType(req.headers["content-type"] ?? "", door.takes ?? jsonOnly);
       const header = (name: string): string | undefined => {
         const value = req.headers[name];
         return Array.isArray(value) ? value[0] : value;
       };
       const body = await readBody(req, deps.maxBodyBytes);
-      const { operation, inspection } = inspected(door, body, rest);
+      const url = req.url ?? "";
+      const query = url.includes("?") ? url.slice(url.indexOf("?") + 1) : "";
+      const { operation, inspection, asArray } = inspected(door, { body, rest, query, contentType });
       await deps.tracer.run(`${operationNames.get(operation) ?? ""} ${inspection.model}`, header, (traceparent) => {
+        const reply = new HttpReply(res, requestId, dialect);
         const run = new RequestRun(
           {
             requestId,
@@ -47,7 +75,7 @@ export function createGenerationEndpoint(door: GenerationDoor, deps: GenerationD
             operation,
             dialect,
             body,
-            contentType: "",
+            contentType,
             inspection,
             tags: readTags(header, key.tags),
             dialectHeaders: readDialectHeaders(header, dialect),
@@ -56,7 +84,7 @@ export function createGenerationEndpoint(door: GenerationDoor, deps: GenerationD
             arrivedAt,
             traceparent,
           },
-          new HttpReply(res, requestId, dialect),
+          asArray === true ? new JsonArrayReply(reply, dialect, requestId) : reply,
           deps,
         );
         res.on("close", () => {
@@ -74,11 +102,19 @@ export function createGenerationEndpoint(door: GenerationDoor, deps: GenerationD
 const operationNames: ReadonlyMap<Operation, string> = new Map([
   [Operation.CHAT, "chat"],
   [Operation.EMBED, "embeddings"],
+  [Operation.MODERATE, "moderate"],
+  [Operation.RERANK, "rerank"],
+  [Operation.GENERATE_IMAGE, "generate_image"],
+  [Operation.EDIT_IMAGE, "edit_image"],
+  [Operation.SPEAK, "speak"],
+  [Operation.TRANSCRIBE, "transcribe"],
+  [Operation.TRANSLATE, "translate"],
+  [Operation.COUNT_TOKENS, "count_tokens"],
 ]);
 
-function inspected(door: GenerationDoor, body: Buffer, rest: string): ReturnType<GenerationDoor["inspect"]> {
+function inspected(door: GenerationDoor, request: DoorRequest): DoorCall {
   try {
-    return door.inspect(body, rest);
+    return door.inspect(request);
   } catch (error) {
     if (error instanceof CodecError) {
       throw gatewayError(ErrorReason.INVALID_REQUEST, error.message, {
@@ -87,21 +123,5 @@ function inspected(door: GenerationDoor, body: Buffer, rest: string): ReturnType
       });
     }
     throw error;
-  }
-}
-
-function requireJson({ req }: EndpointRequest): void {
-  const contentType = req.headers["content-type"] ?? "";
-  if (contentType === "application/json") {
-    return;
-  }
-  if (
-    !/^application\/(?:[a-z0-9.+-]+\+)?json\s*(?:;|$)/i.test(contentType) ||
-    /charset=(?!"?utf-?8)/i.test(contentType)
-  ) {
-    throw gatewayError(
-      ErrorReason.UNSUPPORTED_MEDIA_TYPE,
-      `Unsupported content type: ${JSON.stringify(contentType.slice(0, 100))}. Send application/json in UTF-8.`,
-    );
   }
 }
