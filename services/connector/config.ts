@@ -18,6 +18,28 @@ const account = {
   connect_timeout: duration().prefault("3s").describe("How long a connection may take."),
 };
 
+const bedrockAccount = z
+  .strictObject({
+    kind: z.literal("bedrock"),
+    ...account,
+    api_key: secret().optional().describe("A key of Bedrock's own (AWS_BEARER_TOKEN_BEDROCK), in place of a pair."),
+    region: z
+      .string()
+      .regex(/^[a-z]{2}(?:-[a-z]+)+-\d+$/, "a region is written like us-east-1")
+      .describe("The AWS region whose models are called, such as us-east-1."),
+    access_key_id: secret().optional().describe("The id of the key pair that signs requests (AWS_ACCESS_KEY_ID)."),
+    secret_access_key: secret().optional().describe("The secret of the key pair (AWS_SECRET_ACCESS_KEY)."),
+    session_token: secret().optional().describe("The token of a key pair that expires (AWS_SESSION_TOKEN)."),
+  })
+  .refine((entry) => (entry.access_key_id === undefined) === (entry.secret_access_key === undefined), {
+    error: "access_key_id and secret_access_key come together",
+    path: ["secret_access_key"],
+  })
+  .refine(
+    (entry) => [entry.api_key, entry.api_keys, entry.access_key_id].filter((given) => given !== undefined).length === 1,
+    { error: "give either api_key, api_keys, or access_key_id with secret_access_key", path: ["api_key"] },
+  );
+
 const familyNames = Object.keys(openAiFamily).filter(
   (name): name is Exclude<OpenAiFamilyName, "openai-compatible"> => name !== "openai-compatible",
 );
@@ -44,6 +66,7 @@ export const providersConfig = z
           .describe("The resource's endpoint, such as https://name.openai.azure.com."),
         api_version: z.string().default("2024-10-21").describe("The version of Azure's API."),
       }),
+      bedrockAccount,
       z.strictObject({ kind: z.literal("echo") }),
     ]),
   )

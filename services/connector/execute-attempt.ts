@@ -7,13 +7,19 @@ import { ProviderErrorClass } from "#gen/penstock/type/v1/error_pb.ts";
 import type { AnswerReader } from "./answer/answer-reader.ts";
 import { AttemptStream } from "./answer/attempt-stream.ts";
 import { type AttemptFailure, attemptError, failureOfStatus, requestIdOf } from "./answer/map-provider-error.ts";
-import { failureOfRequest, parseErrorBody, statusOfDecoded } from "./answer/attempt-failures.ts";
+import {
+  failureOfAuthorization,
+  failureOfRequest,
+  parseErrorBody,
+  statusOfDecoded,
+  withErrorType,
+} from "./answer/attempt-failures.ts";
 import { PhaseTimer } from "./answer/phase-timer.ts";
 import { maskSecrets } from "./answer/mask-secrets.ts";
 import type { CallerCodecs } from "./caller-codecs.ts";
 import type { Provider } from "./providers/provider.ts";
 import { type PreparedAttempt, prepareAttempt } from "./request/prepare-attempt.ts";
-import type { UpstreamCall, UpstreamHandler, UpstreamHeaders } from "./upstream/upstream.ts";
+import type { UpstreamCall, UpstreamHandler, UpstreamHeaders, UpstreamRequest } from "./upstream/upstream.ts";
 
 /** What an attempt needs beside its request. */
 export interface ExecuteAttemptDeps {
@@ -93,7 +99,23 @@ class Attempt implements UpstreamHandler {
       pause: () => this.#call?.pause(),
       resume: () => this.#call?.resume(),
     });
-    this.#call = this.#provider.upstream.send(this.#prepared.request, this);
+    const { authorize } = this.#provider;
+    if (authorize === undefined) {
+      this.#send(this.#prepared.request);
+      return;
+    }
+    authorize(this.#prepared.request).then(
+      (request) => {
+        if (!this.#over) {
+          this.#send(request);
+        }
+      },
+      (error: unknown) => this.#fail(failureOfAuthorization(error, this.#provider.secrets)),
+    );
+  }
+
+  #send(request: UpstreamRequest): void {
+    this.#call = this.#provider.upstream.send(request, this);
     if (this.#over) {
       this.#call.abort();
     }
@@ -297,7 +319,7 @@ class Attempt implements UpstreamHandler {
   }
 
   #decode(body: Json | undefined): DecodedError {
-    const decoded = this.#provider.kind.chat.decodeError(body);
+    const decoded = withErrorType(this.#prepared.kind.chat.decodeError(body), this.#headers);
     const mask = (text: string): string => maskSecrets(text, this.#provider.secrets);
     return {
       ...decoded,

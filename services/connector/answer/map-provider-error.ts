@@ -86,6 +86,9 @@ function classOf(status: number, decoded: DecodedError): ProviderErrorClass {
       return ProviderErrorClass.TIMEOUT;
     case 429:
       return ProviderErrorClass.RATE_LIMITED;
+    // Bedrock's word for a model that failed.
+    case 424:
+      return ProviderErrorClass.SERVER;
     // Groq's word for no capacity.
     case 498:
     case 503:

@@ -1,7 +1,8 @@
 const patterns: readonly RegExp[] = [
   /\b(?:sk|pk|rk|gsk|xai|pplx|r8)[-_][A-Za-z0-9_-]{8,}/g,
   /\bAIza[A-Za-z0-9_-]{16,}/g,
-  /\bAKIA[A-Z0-9]{12,}/g,
+  /\bA(?:KI|SI)A[A-Z0-9]{12,}/g,
+  /\bya29\.[A-Za-z0-9._-]{8,}/g,
   /\bBearer\s+[A-Za-z0-9._~+/-]{8,}=*/gi,
   /\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*/g,
   /\b(?:\d{1,3}\.){3}\d{1,3}(?::\d+)?\b/g,

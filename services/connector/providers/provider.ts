@@ -1,6 +1,6 @@
 import type { ChatCodec, EmbedCodec } from "#codec/codec.ts";
 import type { Operation } from "#gen/penstock/type/v1/dialect_pb.ts";
-import type { Upstream } from "../upstream/upstream.ts";
+import type { Upstream, UpstreamRequest } from "../upstream/upstream.ts";
 import type { BodyEdits } from "../request/edit-body.ts";
 
 /** What a request to a provider is about. */
@@ -9,6 +9,8 @@ export interface ProviderCall {
   /** The provider's own name of the model. */
   readonly model: string;
   readonly stream: boolean;
+  /** Header fields of the caller's own dialect that are meant for the provider, names in lower case. */
+  readonly dialectHeaders?: Readonly<Record<string, string>>;
 }
 
 /** A kind of provider: what is alike for all accounts at it. Small, and the same shape for each. */
@@ -16,8 +18,12 @@ export interface ProviderKind {
   readonly chat: ChatCodec;
   /** Absent where the provider has no embeddings. */
   readonly embed?: EmbedCodec;
-  /** A second dialect in which the provider chats, for callers who speak it; others are translated to the first. */
-  readonly alsoSpeaks?: ProviderKind;
+  /** Other dialects in which the provider chats, for callers who speak them; all others are translated to the first. */
+  readonly alsoSpeaks?: readonly ProviderKind[];
+  /** The kind that answers for a model, where an account has models of several makers. Absent: this one for all. */
+  forModel?(model: string): ProviderKind;
+  /** The content type of its streams. Absent: server-sent events. */
+  readonly streamContentType?: string;
   /** Whether streams end with a marker after which nothing follows. */
   readonly hasFinalMarker: boolean;
   /** The base URL of the provider's API, without a slash at its end. */
@@ -44,6 +50,11 @@ export interface Provider {
   readonly basePath: string;
   /** Chooses one of the account's keys; undefined when it needs none. */
   readonly chooseKey: () => string | undefined;
+  /**
+   * Adds a credential that has to be worked out for each request: a signature, or a token that expires. Absent where
+   * the kind's header fields are enough. Rejects with AuthorizeError.
+   */
+  readonly authorize?: (request: UpstreamRequest) => Promise<UpstreamRequest>;
   /** Texts that must never reach a caller, should the provider repeat them: the keys. */
   readonly secrets: readonly string[];
 }

@@ -19,6 +19,24 @@ test("puts a new member first, also into an empty object", () => {
   assert.equal(edit("{ }", { n: "2" }), '{"n":2 }');
 });
 
+test("takes members out with one comma each, wherever they stand", () => {
+  const without = (body: string): string =>
+    Buffer.from(
+      editBody(
+        Buffer.from(body),
+        new Map([
+          ["model", undefined],
+          ["stream", undefined],
+          ["v", "1"],
+        ]),
+      ),
+    ).toString();
+  assert.equal(without('{"model":"x","a":"model,stream","stream":true}'), '{"v":1,"a":"model,stream"}');
+  assert.equal(without('{ "a": [1, 2] , "model" : "x" , "stream":true }'), '{"v":1, "a": [1, 2] }');
+  assert.equal(without('{"stream":true,"model":"x"}'), '{"v":1}');
+  assert.throws(() => without('{"model":"a","model":"b"}'), /two members model/);
+});
+
 test("finds members behind strings with quotes, backslashes and braces", () => {
   assert.equal(
     edit('{"a":"\\\\\\"}{[","b":["]",{"c":"}"}],"model":"x"}', { model: '"y"' }),

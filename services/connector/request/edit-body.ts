@@ -1,8 +1,10 @@
 import { Buffer } from "node:buffer";
 import { findMembers, skipSpace } from "./find-members.ts";
 
-/** Members to set at the top level of a body, as JSON texts. */
-export type BodyEdits = ReadonlyMap<string, string>;
+const comma = 0x2c;
+
+/** Members to set at the top level of a body, as JSON texts; those without a text are taken out. */
+export type BodyEdits = ReadonlyMap<string, string | undefined>;
 
 /**
  * What limits and holds were worked out from. Parsers differ in which of two they take, so a body that has one of these
@@ -11,6 +13,8 @@ export type BodyEdits = ReadonlyMap<string, string>;
 const unrepeatable: ReadonlySet<string> = new Set([
   "model",
   "messages",
+  "prompt",
+  "best_of",
   "n",
   "stream",
   "stream_options",
@@ -25,12 +29,15 @@ const unrepeatable: ReadonlySet<string> = new Set([
  * or was read for limits and stands there twice.
  */
 export function editBody(body: Uint8Array, edits: BodyEdits): Uint8Array {
-  const bytes = bufferOf(body);
+  const bytes = withoutMembers(bufferOf(body), edits);
   const members = findMembers(bytes, (name) => unrepeatable.has(name) || edits.has(name));
   const changes: Change[] = [];
   let added = "";
   for (const [name, text] of edits) {
     const member = members.get(name);
+    if (text === undefined) {
+      continue;
+    }
     if (member === undefined) {
       added += `${JSON.stringify(name)}:${text},`;
     } else if (bytes.toString("utf8", member.valueStart, member.end) !== text) {
@@ -51,6 +58,24 @@ export function memberText(body: Uint8Array, name: string): string | undefined {
   const bytes = bufferOf(body);
   const member = findMembers(bytes, (found) => found === name).get(name);
   return member === undefined ? undefined : bytes.toString("utf8", member.valueStart, member.end);
+}
+
+function withoutMembers(body: Buffer, edits: BodyEdits): Buffer {
+  let bytes = body;
+  for (const [name, text] of edits) {
+    const member = text === undefined ? findMembers(bytes, (found) => found === name).get(name) : undefined;
+    if (member === undefined) {
+      continue;
+    }
+    // One comma goes with the member: the one behind it, or for the last member the one in front of it.
+    const next = skipSpace(bytes, member.end);
+    const isLast = bytes[next] !== comma;
+    const before = isLast ? bytes.lastIndexOf(comma, member.start) : -1;
+    const start = before === -1 ? member.start : before;
+    const end = isLast ? member.end : skipSpace(bytes, next + 1);
+    bytes = applyChanges(bytes, [{ start, end, text: "" }]);
+  }
+  return bytes;
 }
 
 interface Change {

@@ -12,13 +12,15 @@ import { responseToEvents } from "../answer/response-to-events.ts";
 import { TranslateStream } from "../answer/translate-stream.ts";
 import { type ConvertWhole, WholeAnswer } from "../answer/whole-answer.ts";
 import type { CallerCodecs } from "../caller-codecs.ts";
-import type { Provider, ProviderCall } from "../providers/provider.ts";
+import type { Provider, ProviderCall, ProviderKind } from "../providers/provider.ts";
 import type { UpstreamRequest } from "../upstream/upstream.ts";
 import { type BodyEdits, editBody, memberText } from "./edit-body.ts";
 
 /** An attempt that is ready to be sent. */
 export interface PreparedAttempt {
   readonly request: UpstreamRequest;
+  /** The kind that answers: not always the account's first. */
+  readonly kind: ProviderKind;
   /** What the provider's dialect cannot express. */
   readonly dropped: readonly string[];
   /** Makes what reads the answer; undefined when an answer of this content type cannot be one of a model. */
@@ -41,9 +43,15 @@ export function prepareAttempt(
   callers: CallerCodecs,
   identity: () => AnswerIdentity,
 ): PreparedAttempt {
-  const { alsoSpeaks } = account.kind;
-  const provider = alsoSpeaks?.chat.dialect === request.dialect ? { ...account, kind: alsoSpeaks } : account;
-  const call: ProviderCall = { operation: request.operation, model: request.model, stream: request.stream };
+  const own = account.kind.forModel?.(request.model) ?? account.kind;
+  const kind = own.alsoSpeaks?.find((spoken) => spoken.chat.dialect === request.dialect) ?? own;
+  const provider = kind === account.kind ? account : { ...account, kind };
+  const call: ProviderCall = {
+    operation: request.operation,
+    model: request.model,
+    stream: request.stream,
+    dialectHeaders: request.dialectHeaders,
+  };
   switch (request.operation) {
     case Operation.CHAT:
       return request.dialect === provider.kind.chat.dialect
@@ -76,12 +84,13 @@ function forwardChat(request: ExecuteRequest, provider: Provider, call: Provider
   };
   return {
     request: upstreamRequest(provider, call, body, request.dialectHeaders),
+    kind: provider.kind,
     dropped: [],
     createReader(contentType) {
       if (!call.stream) {
         return isJson(contentType) ? new WholeAnswer("application/json", convert) : undefined;
       }
-      if (isEventStream(contentType)) {
+      if (contentType.startsWith(streamTypeOf(kind))) {
         return new ForwardStream({
           observer: kind.chat.createStreamObserver({ stripUsage }),
           hasFinalMarker: kind.hasFinalMarker,
@@ -124,6 +133,7 @@ function translateChat(
   const inputBytes = body.length;
   return {
     request: upstreamRequest(provider, call, body),
+    kind: provider.kind,
     dropped: encoded.dropped,
     createReader(contentType) {
       if (!call.stream) {
@@ -148,7 +158,7 @@ function translateChat(
         );
       }
       const encoder = caller.createChatStreamEncoder(options);
-      if (isEventStream(contentType)) {
+      if (contentType.startsWith(streamTypeOf(kind))) {
         return new TranslateStream({
           decoder: kind.chat.createStreamDecoder(),
           encoder,
@@ -167,6 +177,7 @@ function forwardEmbed(request: ExecuteRequest, provider: Provider, call: Provide
   const body = editBody(request.body, edits);
   return {
     request: upstreamRequest(provider, call, body),
+    kind: provider.kind,
     dropped: [],
     createReader: (contentType) =>
       isJson(contentType)
@@ -194,6 +205,7 @@ function translateEmbed(
   const body = bytesOf(encoded);
   return {
     request: upstreamRequest(provider, call, body),
+    kind: provider.kind,
     dropped: encoded.dropped,
     createReader: (contentType) =>
       isJson(contentType)
@@ -242,7 +254,7 @@ function upstreamRequest(
       "content-type",
       "application/json",
       "accept",
-      call.stream ? "text/event-stream" : "application/json",
+      call.stream ? streamTypeOf(provider.kind) : "application/json",
       // A compressed stream cannot be cut at the borders of events as it arrives.
       "accept-encoding",
       "identity",
@@ -270,7 +282,7 @@ function limitOutput(body: Uint8Array, request: ExecuteRequest, provider: Provid
 
 /** Whether a caller of OpenAI's dialect asked for the usage chunk; the other dialects always report usage. */
 function callerWantsUsage(request: ExecuteRequest): boolean {
-  if (request.dialect !== Dialect.OPENAI_CHAT || !request.stream) {
+  if ((request.dialect !== Dialect.OPENAI_CHAT && request.dialect !== Dialect.OPENAI_COMPLETIONS) || !request.stream) {
     return true;
   }
   const given: unknown = JSON.parse(memberText(request.body, "stream_options") ?? "null");
@@ -296,8 +308,8 @@ function bytesOf(encoded: EncodedRequest): Uint8Array {
   return Buffer.from(JSON.stringify(encoded.body));
 }
 
-function isEventStream(contentType: string): boolean {
-  return contentType.startsWith("text/event-stream");
+function streamTypeOf(kind: ProviderKind): string {
+  return kind.streamContentType ?? "text/event-stream";
 }
 
 /** Some servers leave the content type out or call JSON text; what is no JSON is found out by reading it. */
