@@ -36,26 +36,53 @@ interface OpenCall {
  */
 export function decodeContents(contents: Json, path: string): Message[] {
   const openCalls: OpenCall[] = [];
-  return listOf(contents, path).flatMap((value, index) => {
+  const messages: Message[] = [];
+  for (const [index, value] of listOf(contents, path).entries()) {
     const place = `${path}[${index}]`;
     const content = camelKeys(requireObject(value, place));
     const role = readString(content, "role", place) ?? "user";
     const parts = readParts(content, place);
     switch (role) {
       case "model":
-        return [
-          message(
-            Role.ASSISTANT,
-            parts.flatMap((part, at) => decodeModelPart(part, index, at, place, openCalls)),
-          ),
-        ];
+        appendTurn(
+          messages,
+          parts.flatMap((part, at) => decodeModelPart(part, index, at, place, openCalls)),
+        );
+        break;
       case "user":
       case "function":
-        return decodeUserTurn(parts, place, openCalls);
+        messages.push(...decodeUserTurn(parts, place, openCalls));
+        break;
       default:
         throw invalidValue(`${place}.role`, "must be user or model");
     }
-  });
+  }
+  return messages;
+}
+
+/**
+ * Clients that stream keep what came as it came: a content for each event, a part for each piece. Together they are one
+ * turn again, and a thought is whole again with the signature that came after it.
+ */
+function appendTurn(messages: Message[], parts: readonly Part[]): void {
+  let turn = messages.at(-1);
+  if (turn?.role !== Role.ASSISTANT) {
+    turn = message(Role.ASSISTANT, []);
+    messages.push(turn);
+  }
+  for (const part of parts) {
+    const before = turn.parts.at(-1)?.content;
+    const { content } = part;
+    if (
+      (before?.case === "text" && content.case === "text" && before.value.signature === "") ||
+      (before?.case === "reasoning" && content.case === "reasoning" && before.value.signature === "")
+    ) {
+      before.value.text += content.value.text;
+      before.value.signature = content.value.signature;
+    } else {
+      turn.parts.push(part);
+    }
+  }
 }
 
 /** Reads `systemInstruction`, whose role does not matter. */

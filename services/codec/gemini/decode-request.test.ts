@@ -144,6 +144,29 @@ test("ties responses to the open calls of their name, whether ids came or not", 
   ]);
 });
 
+test("puts a turn together again that a client kept as it came in pieces", () => {
+  const model = (...parts: JsonObject[]): JsonObject => ({ role: "model", parts });
+  const { messages } = decodeRequest({
+    contents: [
+      { role: "user", parts: [{ text: "go" }] },
+      model({ text: "Better ", thought: true }),
+      model({ text: "look.", thought: true }, { text: "", thought: true, thoughtSignature: "sig" }),
+      model({ text: "another", thought: true }),
+      model({ text: "I " }),
+      model({ text: "look." }, { functionCall: { name: "a" } }),
+    ],
+  });
+  assert.equal(messages.length, 2);
+  assert.deepEqual(
+    messages[1]?.parts.map(({ content }) =>
+      content.case === "reasoning" || content.case === "text"
+        ? [content.case, content.value.text, content.value.signature]
+        : content.case,
+    ),
+    [["reasoning", "Better look.", "sig"], ["reasoning", "another", ""], ["text", "I look.", ""], "toolCall"],
+  );
+});
+
 test("turns Gemini's older schemas into JSON Schema", () => {
   const request = decodeRequest({
     ...base,

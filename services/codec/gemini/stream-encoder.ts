@@ -116,12 +116,17 @@ export function createStreamEncoder(options: EncodeResponseOptions): StreamEncod
       case "refusalDelta":
         writeText(event.value.candidateIndex, event.value.text, {});
         break;
-      case "reasoningDelta":
+      case "reasoningDelta": {
+        const { candidateIndex, text, signature } = event.value;
         // Another provider's opaque thoughts mean nothing to Gemini's clients.
-        if (event.value.text !== "") {
-          writeText(event.value.candidateIndex, event.value.text, { thought: true });
+        if (text !== "" || signature !== "") {
+          writeText(candidateIndex, text, {
+            thought: true,
+            ...(signature === "" ? {} : { thoughtSignature: signature }),
+          });
         }
         break;
+      }
       case "toolCallStart": {
         const { candidateIndex, callIndex, id, name, signature } = event.value;
         const { calls } = stateOf(candidateIndex);

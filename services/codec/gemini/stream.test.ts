@@ -2,7 +2,15 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { FinishReason } from "#gen/penstock/type/v1/usage_pb.ts";
-import { endEvent, finishEvent, startEvent, textDelta, toolCallDelta, toolCallStart } from "../chat/chat-events.ts";
+import {
+  endEvent,
+  finishEvent,
+  reasoningDelta,
+  startEvent,
+  textDelta,
+  toolCallDelta,
+  toolCallStart,
+} from "../chat/chat-events.ts";
 import { type CollectedAnswer, collectEvents } from "../testing/collect-answer.ts";
 import { CodecError, ProviderStreamError } from "../codec.ts";
 import { createGeminiCodec } from "./gemini-codec.ts";
@@ -173,4 +181,15 @@ test("leaves out a call that the output limit cut, and refuses any other broken 
   assert.deepEqual(decode([bytes]).toolCalls, []);
   assert.equal(decode([bytes]).finishReason, FinishReason.LENGTH);
   assert.throws(() => codec.createStreamEncoder(options).encode(events(FinishReason.TOOL_CALLS)), CodecError);
+});
+
+test("sends the signature of another provider's thought after its text", () => {
+  const bytes = codec
+    .createStreamEncoder(options)
+    .encode([startEvent("", "m"), reasoningDelta(0, "Better look."), reasoningDelta(0, "", "sig")]);
+  const parts = [...bytes.toString().matchAll(/"parts":(\[.*?\])/g)].map((match) => JSON.parse(match[1] ?? ""));
+  assert.deepEqual(parts, [
+    [{ text: "Better look.", thought: true }],
+    [{ text: "", thought: true, thoughtSignature: "sig" }],
+  ]);
 });
