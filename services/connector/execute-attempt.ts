@@ -4,6 +4,7 @@ import type { Duration } from "@bufbuild/protobuf/wkt";
 import { type DecodedError, type Json, ProviderStreamError } from "#codec/codec.ts";
 import type { ExecuteRequest } from "#gen/penstock/connector/v1/connector_service_pb.ts";
 import { ProviderErrorClass } from "#gen/penstock/type/v1/error_pb.ts";
+import { answerEstimated } from "./answer/answer-estimated.ts";
 import type { AnswerReader } from "./answer/answer-reader.ts";
 import { AttemptStream } from "./answer/attempt-stream.ts";
 import { type AttemptFailure, attemptError, failureOfStatus, requestIdOf } from "./answer/map-provider-error.ts";
@@ -18,7 +19,8 @@ import { PhaseTimer } from "./answer/phase-timer.ts";
 import { maskSecrets } from "./answer/mask-secrets.ts";
 import type { CallerCodecs } from "./caller-codecs.ts";
 import type { Provider } from "./providers/provider.ts";
-import { type PreparedAttempt, prepareAttempt } from "./request/prepare-attempt.ts";
+import { prepareAttempt } from "./request/prepare-attempt.ts";
+import type { EstimatedAttempt, PreparedAttempt } from "./request/prepared-attempt.ts";
 import type { UpstreamCall, UpstreamHandler, UpstreamHeaders, UpstreamRequest } from "./upstream/upstream.ts";
 
 /** What an attempt needs beside its request. */
@@ -38,7 +40,7 @@ const maxErrorBytes = 256 * 1024;
 /** Makes one attempt at one provider. The stream's events and errors are those that ConnectorService.Execute promises. */
 export function executeAttempt(request: ExecuteRequest, provider: Provider, deps: ExecuteAttemptDeps): AttemptStream {
   const stream = new AttemptStream();
-  let prepared: PreparedAttempt;
+  let prepared: PreparedAttempt | EstimatedAttempt;
   try {
     prepared = prepareAttempt(request, provider, deps.callers, () => ({
       fallbackId: `chatcmpl-${randomUUID()}`,
@@ -46,6 +48,10 @@ export function executeAttempt(request: ExecuteRequest, provider: Provider, deps
     }));
   } catch (error) {
     stream.fail(attemptError(failureOfRequest(error)));
+    return stream;
+  }
+  if ("estimate" in prepared) {
+    answerEstimated(prepared, stream);
     return stream;
   }
   const attempt = new Attempt(request, provider, prepared, stream, deps);

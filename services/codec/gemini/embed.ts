@@ -23,9 +23,12 @@ import { decodeUsage } from "./map-usage.ts";
 
 const PREFIX = "models/";
 
-/** Reads a batch. All its requests must name the same model and length, because other dialects have one of each. */
+/**
+ * Reads a batch, or the one text of embedContent. All requests of a batch must name the same model and length, because
+ * other dialects have one of each.
+ */
 export function decodeEmbedRequest(body: JsonObject): EmbedRequest {
-  const list = body["requests"] ?? undefined;
+  const list = body["requests"] ?? (body["content"] === undefined ? undefined : [body]);
   if (list === undefined) {
     throw missing("requests");
   }
@@ -75,12 +78,13 @@ export function decodeEmbedResponse(body: JsonObject): EmbedResponse {
   });
 }
 
-/** Writes the vectors. */
-export function encodeEmbedResponse(response: EmbedResponse): JsonObject {
+/** Writes the vectors: those of a batch, or with `form` as `single` the one of embedContent. */
+export function encodeEmbedResponse(response: EmbedResponse, form = "batch"): JsonObject {
   const { usage } = response;
   const input = (usage?.uncachedInputTokens ?? 0n) + (usage?.cacheReadTokens ?? 0n);
+  const vectors = response.embeddings.map(({ values }) => ({ values }));
   return {
-    embeddings: response.embeddings.map(({ values }) => ({ values })),
+    ...(form === "single" ? { embedding: vectors[0] ?? { values: [] } } : { embeddings: vectors }),
     ...(usage === undefined ? {} : { usageMetadata: { promptTokenCount: toJsonNumber(input) } }),
   };
 }

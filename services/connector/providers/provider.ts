@@ -1,4 +1,5 @@
 import type { ChatCodec, EmbedCodec } from "#codec/codec.ts";
+import type { CountTokensCodec } from "#codec/count-tokens/count-tokens-codec.ts";
 import type { Operation } from "#gen/penstock/type/v1/dialect_pb.ts";
 import type { Upstream, UpstreamRequest } from "../upstream/upstream.ts";
 import type { BodyEdits } from "../request/edit-body.ts";
@@ -9,6 +10,8 @@ export interface ProviderCall {
   /** The provider's own name of the model. */
   readonly model: string;
   readonly stream: boolean;
+  /** Whether one text is to be embedded, by Gemini's callers' form for one. */
+  readonly single?: boolean;
   /** Header fields of the caller's own dialect that are meant for the provider, names in lower case. */
   readonly dialectHeaders?: Readonly<Record<string, string>>;
 }
@@ -18,6 +21,8 @@ export interface ProviderKind {
   readonly chat: ChatCodec;
   /** Absent where the provider has no embeddings. */
   readonly embed?: EmbedCodec;
+  /** How the provider counts tokens. Absent where it cannot, so that the gateway estimates. */
+  readonly countTokens?: CountTokensCodec;
   /** Other dialects in which the provider chats, for callers who speak them; all others are translated to the first. */
   readonly alsoSpeaks?: readonly ProviderKind[];
   /** The kind that answers for a model, where an account has models of several makers. Absent: this one for all. */

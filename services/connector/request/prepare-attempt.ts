@@ -1,6 +1,5 @@
-import { Buffer } from "node:buffer";
 import { PENSTOCK_CONTENT_TYPE } from "#codec/callers.ts";
-import { CodecError, type EncodedRequest, type EncodeResponseOptions } from "#codec/codec.ts";
+import { CodecError, type EncodeResponseOptions } from "#codec/codec.ts";
 import type { ExecuteRequest } from "#gen/penstock/connector/v1/connector_service_pb.ts";
 import { Dialect, Operation } from "#gen/penstock/type/v1/dialect_pb.ts";
 import { FinishReason } from "#gen/penstock/type/v1/usage_pb.ts";
@@ -12,20 +11,11 @@ import { responseToEvents } from "../answer/response-to-events.ts";
 import { TranslateStream } from "../answer/translate-stream.ts";
 import { type ConvertWhole, WholeAnswer } from "../answer/whole-answer.ts";
 import type { CallerCodecs } from "../caller-codecs.ts";
-import type { Provider, ProviderCall, ProviderKind } from "../providers/provider.ts";
-import type { UpstreamRequest } from "../upstream/upstream.ts";
+import type { Provider, ProviderCall } from "../providers/provider.ts";
 import { type BodyEdits, editBody, memberText } from "./edit-body.ts";
-
-/** An attempt that is ready to be sent. */
-export interface PreparedAttempt {
-  readonly request: UpstreamRequest;
-  /** The kind that answers: not always the account's first. */
-  readonly kind: ProviderKind;
-  /** What the provider's dialect cannot express. */
-  readonly dropped: readonly string[];
-  /** Makes what reads the answer; undefined when an answer of this content type cannot be one of a model. */
-  createReader(contentType: string): AnswerReader | undefined;
-}
+import type { EstimatedAttempt, PreparedAttempt } from "./prepared-attempt.ts";
+import { prepareCount } from "./prepare-count.ts";
+import { bytesOf, isJson, streamTypeOf, upstreamRequest } from "./upstream-request.ts";
 
 /** What an answer is given that has no id or time of its own. */
 export type AnswerIdentity = Pick<EncodeResponseOptions, "fallbackId" | "fallbackCreated">;
@@ -42,7 +32,7 @@ export function prepareAttempt(
   account: Provider,
   callers: CallerCodecs,
   identity: () => AnswerIdentity,
-): PreparedAttempt {
+): PreparedAttempt | EstimatedAttempt {
   const own = account.kind.forModel?.(request.model) ?? account.kind;
   const kind = own.alsoSpeaks?.find((spoken) => spoken.chat.dialect === request.dialect) ?? own;
   const provider = kind === account.kind ? account : { ...account, kind };
@@ -51,6 +41,7 @@ export function prepareAttempt(
     model: request.model,
     stream: request.stream,
     dialectHeaders: request.dialectHeaders,
+    single: isSingleEmbed(request),
   };
   switch (request.operation) {
     case Operation.CHAT:
@@ -61,6 +52,8 @@ export function prepareAttempt(
       return request.dialect === provider.kind.embed?.dialect
         ? forwardEmbed(request, provider, call)
         : translateEmbed(request, provider, call, callers);
+    case Operation.COUNT_TOKENS:
+      return prepareCount(request, provider, call);
     default:
       throw new CodecError("the operation is not known", { code: "unsupported_feature" });
   }
@@ -83,7 +76,7 @@ function forwardChat(request: ExecuteRequest, provider: Provider, call: Provider
     };
   };
   return {
-    request: upstreamRequest(provider, call, body, request.dialectHeaders),
+    request: upstreamRequest(provider, call, body, { dialectHeaders: request.dialectHeaders }),
     kind: provider.kind,
     dropped: [],
     createReader(contentType) {
@@ -242,31 +235,6 @@ function wholeAsStream(
   });
 }
 
-function upstreamRequest(
-  provider: Provider,
-  call: ProviderCall,
-  body: Uint8Array,
-  dialectHeaders?: Readonly<Record<string, string>>,
-): UpstreamRequest {
-  return {
-    path: provider.basePath + provider.kind.path(call),
-    headers: [
-      "content-type",
-      "application/json",
-      "accept",
-      call.stream ? streamTypeOf(provider.kind) : "application/json",
-      // A compressed stream cannot be cut at the borders of events as it arrives.
-      "accept-encoding",
-      "identity",
-      "user-agent",
-      "penstock",
-      ...provider.kind.headers(provider.chooseKey()),
-      ...(dialectHeaders === undefined ? [] : Object.entries(dialectHeaders).flat()),
-    ],
-    body,
-  };
-}
-
 function withOutputLimit(edits: BodyEdits, request: ExecuteRequest, provider: Provider): BodyEdits {
   return request.imposedOutputTokens === 0n
     ? edits
@@ -289,8 +257,16 @@ function callerWantsUsage(request: ExecuteRequest): boolean {
   return typeof given === "object" && given !== null && "include_usage" in given && given.include_usage === true;
 }
 
-/** How a caller of OpenAI's dialect wants its vectors written: its SDKs ask for base64. */
-function embedEncoding(request: ExecuteRequest): "float" | "base64" {
+/** Whether one text is to be embedded by Gemini's form for one, which its answer follows. */
+function isSingleEmbed({ dialect, operation, body }: ExecuteRequest): boolean {
+  return dialect === Dialect.GEMINI && operation === Operation.EMBED && memberText(body, "requests") === undefined;
+}
+
+/** How a caller wants its vectors written: OpenAI's SDKs ask for base64, Gemini's callers for one or for several. */
+function embedEncoding(request: ExecuteRequest): "float" | "base64" | "single" {
+  if (isSingleEmbed(request)) {
+    return "single";
+  }
   return request.dialect === Dialect.OPENAI_CHAT && memberText(request.body, "encoding_format") === '"base64"'
     ? "base64"
     : "float";
@@ -302,17 +278,4 @@ function embedEnd(usage: AnswerReader["usageSoFar"], inputBytes: number) {
     finishReason: FinishReason.UNSPECIFIED,
     complete: true,
   };
-}
-
-function bytesOf(encoded: EncodedRequest): Uint8Array {
-  return Buffer.from(JSON.stringify(encoded.body));
-}
-
-function streamTypeOf(kind: ProviderKind): string {
-  return kind.streamContentType ?? "text/event-stream";
-}
-
-/** Some servers leave the content type out or call JSON text; what is no JSON is found out by reading it. */
-function isJson(contentType: string): boolean {
-  return contentType === "" || contentType.includes("json") || contentType.startsWith("text/plain");
 }

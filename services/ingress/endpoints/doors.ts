@@ -1,8 +1,13 @@
 import { Dialect, Operation } from "#gen/penstock/type/v1/dialect_pb.ts";
 import { ErrorReason } from "#gen/penstock/type/v1/error_pb.ts";
 import { gatewayError } from "#kit/errors/gateway-error.ts";
-import { inspectAnthropicMessages } from "../pipeline/inspect-anthropic.ts";
-import { inspectGeminiEmbed, inspectGeminiGenerate } from "../pipeline/inspect-gemini.ts";
+import { inspectAnthropicCount, inspectAnthropicMessages } from "../pipeline/inspect-anthropic.ts";
+import {
+  inspectGeminiCount,
+  inspectGeminiEmbed,
+  inspectGeminiEmbedOne,
+  inspectGeminiGenerate,
+} from "../pipeline/inspect-gemini.ts";
 import { inspectOpenAiChat, inspectOpenAiEmbeddings } from "../pipeline/inspect-openai.ts";
 import { inspectOpenAiCompletions } from "../pipeline/inspect-openai-completions.ts";
 import { inspectOpenAiResponses } from "../pipeline/inspect-openai-responses.ts";
@@ -36,6 +41,11 @@ export const doors: readonly GenerationDoor[] = [
     inspect: ({ body }) => ({ operation: Operation.CHAT, inspection: inspectAnthropicMessages(body) }),
   },
   {
+    path: "/messages/count_tokens",
+    dialect: Dialect.ANTHROPIC_MESSAGES,
+    inspect: ({ body }) => ({ operation: Operation.COUNT_TOKENS, inspection: inspectAnthropicCount(body) }),
+  },
+  {
     path: "/v1beta/models/",
     dialect: Dialect.GEMINI,
     inspect: inspectGemini,
@@ -63,10 +73,14 @@ function inspectGemini({ body, rest, query }: DoorRequest): DoorCall {
       };
     case "batchEmbedContents":
       return { operation: Operation.EMBED, inspection: inspectGeminiEmbed(body, { model, stream: false }) };
+    case "embedContent":
+      return { operation: Operation.EMBED, inspection: inspectGeminiEmbedOne(body, { model, stream: false }) };
+    case "countTokens":
+      return { operation: Operation.COUNT_TOKENS, inspection: inspectGeminiCount(body, { model, stream: false }) };
     default:
       throw gatewayError(
         ErrorReason.UNKNOWN_URL,
-        `Unknown method ${JSON.stringify(method.slice(0, 100))}: use generateContent, streamGenerateContent or batchEmbedContents.`,
+        `Unknown method ${JSON.stringify(method.slice(0, 100))}: use generateContent, streamGenerateContent, embedContent, batchEmbedContents or countTokens.`,
       );
   }
 }

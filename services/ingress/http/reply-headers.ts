@@ -26,6 +26,9 @@ export function replyHeaders(head: ReplyHead, requestId: string): string[] {
   if (head.droppedParams.length > 0) {
     headers.push("x-penstock-dropped-params", headerText(head.droppedParams.join(",")));
   }
+  if (head.estimated) {
+    headers.push("x-penstock-estimated", "true");
+  }
   addLimit(headers, "requests", head.requests);
   addLimit(headers, "tokens", head.tokens);
   return headers;

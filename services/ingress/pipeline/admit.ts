@@ -1,8 +1,11 @@
 import { type Client, Code, ConnectError } from "@connectrpc/connect";
 import type { QuotaService, ReserveResponse, Settlement } from "#gen/penstock/quota/v1/quota_service_pb.ts";
 import type { ModelEntry } from "#gen/penstock/router/v1/router_service_pb.ts";
+import { Operation } from "#gen/penstock/type/v1/dialect_pb.ts";
 import { ErrorReason } from "#gen/penstock/type/v1/error_pb.ts";
 import { gatewayError } from "#kit/errors/gateway-error.ts";
+import { freePrices } from "#kit/pricing/find-prices.ts";
+import { pricesOfOperation } from "#kit/pricing/operation-prices.ts";
 import type { SettlementQueue } from "../usage/settlement-queue.ts";
 import type { UsageRecorder } from "../usage/usage-recorder.ts";
 import { boundRequestCost, boundTokens } from "./bound-cost.ts";
@@ -30,12 +33,18 @@ const unlimited: Admission = { held: undefined, release: () => undefined };
 /** Holds what a request may cost at most. Throws what the caller is told when it may not go on. */
 export function admit(call: GatewayCall, model: ModelEntry, deps: AdmissionDeps): Admission | Promise<Admission> {
   const { key } = call;
-  return key.hasBudget || key.hasRateLimit ? reserve(call, model, deps) : unlimited;
+  const paid = key.hasBudget && !isFree(call, model);
+  return paid || key.hasRateLimit ? reserve(call, model, paid, deps) : unlimited;
 }
 
-async function reserve(call: GatewayCall, model: ModelEntry, deps: AdmissionDeps): Promise<Admission> {
+/** Whether nothing that answers can cost anything: such a request counts as one, and takes no budget. */
+function isFree({ operation }: GatewayCall, model: ModelEntry): boolean {
+  return pricesOfOperation(operation, model.priceCeiling) === freePrices;
+}
+
+async function reserve(call: GatewayCall, model: ModelEntry, paid: boolean, deps: AdmissionDeps): Promise<Admission> {
   const { key, inspection, requestId } = call;
-  const bound = key.hasBudget ? boundRequestCost(inspection, model) : undefined;
+  const bound = paid ? boundRequestCost(inspection, model) : undefined;
   let held: ReserveResponse;
   try {
     held = await deps.quota.reserve({
@@ -44,7 +53,7 @@ async function reserve(call: GatewayCall, model: ModelEntry, deps: AdmissionDeps
       keyId: key.id,
       costNanosUsd: bound?.desiredNanosUsd ?? 0n,
       minimumCostNanosUsd: bound?.minimumNanosUsd ?? 0n,
-      tokens: bound?.tokens ?? boundTokens(inspection),
+      tokens: bound?.tokens ?? (call.operation === Operation.COUNT_TOKENS ? 0n : boundTokens(inspection)),
     });
   } catch (error) {
     if (!isOutage(error)) {
@@ -54,7 +63,7 @@ async function reserve(call: GatewayCall, model: ModelEntry, deps: AdmissionDeps
       // The hold may have been made, or still be, without its answer having come: it must not wait for its expiry.
       deps.settlements.settle(settlementOf(requestId, key.id, "", 0n, 0n));
     }
-    if (!key.hasBudget) {
+    if (!paid) {
       // A rate limit that nobody can check is not worth an outage.
       return unlimited;
     }
@@ -64,7 +73,7 @@ async function reserve(call: GatewayCall, model: ModelEntry, deps: AdmissionDeps
     });
   }
   deps.settlements.keep(requestId);
-  const opened = key.hasBudget
+  const opened = paid
     ? deps.recorder.open({
         requestId,
         keyId: key.id,

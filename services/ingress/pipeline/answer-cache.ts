@@ -4,7 +4,7 @@ import type { Client } from "@connectrpc/connect";
 import stringify from "safe-stable-stringify";
 import type { CacheEntry, CacheService } from "#gen/penstock/cache/v1/cache_service_pb.ts";
 import type { RouterHead } from "#gen/penstock/router/v1/router_service_pb.ts";
-import { Dialect } from "#gen/penstock/type/v1/dialect_pb.ts";
+import { Dialect, Operation } from "#gen/penstock/type/v1/dialect_pb.ts";
 import { ErrorReason } from "#gen/penstock/type/v1/error_pb.ts";
 import type { UsageEvent } from "#gen/penstock/usage/v1/usage_event_pb.ts";
 import { gatewayError } from "#kit/errors/gateway-error.ts";
@@ -38,10 +38,13 @@ export interface AnswerCache {
 /** Longer than this is not worth waiting for, in milliseconds. */
 const lookupTimeoutMs = 20;
 
+/** The operations whose bodies are JSON, and of which one answer is as good as the next. */
+const cached: ReadonlySet<Operation> = new Set([Operation.CHAT, Operation.EMBED, Operation.MODERATE, Operation.RERANK]);
+
 /** Makes the cache of answers. */
 export function createAnswerCache(deps: AnswerCacheDeps): AnswerCache {
   return {
-    appliesTo: (call) => deps.enabled() && call.cachePolicy !== "no-store",
+    appliesTo: (call) => deps.enabled() && call.cachePolicy !== "no-store" && cached.has(call.operation),
     async find(call) {
       const tenantId = call.key.organizationId + "\n" + (call.key.teamId || call.key.id);
       const digest = digestOf(call);

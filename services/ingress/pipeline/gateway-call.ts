@@ -50,6 +50,8 @@ export interface ReplyHead {
   readonly attempts: number;
   readonly cache: CacheState;
   readonly droppedParams: readonly string[];
+  /** Whether the gateway estimated the answer itself. */
+  readonly estimated: boolean;
   /** Undefined for a stream, whose cost is not known when it begins. */
   readonly costNanosUsd: bigint | undefined;
   /** Time spent in the gateway itself so far. */

@@ -29,6 +29,18 @@ export function inspectAnthropicMessages(bytes: Buffer): Inspection {
   };
 }
 
+/** Reads and checks a count_tokens request, which has no limit and is never streamed. Throws CodecError. */
+export function inspectAnthropicCount(bytes: Buffer): Inspection {
+  const body = parseBody(bytes);
+  return {
+    model: readModel(body),
+    stream: false,
+    inputTokenBound: boundAnthropicInput(bytes.length, body),
+    outputTokenLimit: 0n,
+    candidates: 1n,
+  };
+}
+
 function checkStream(body: JsonObject): void {
   const { stream } = body;
   if (stream !== undefined && typeof stream !== "boolean") {

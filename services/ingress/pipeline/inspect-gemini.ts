@@ -33,6 +33,31 @@ export function inspectGeminiGenerate(bytes: Buffer, call: GeminiCall): Inspecti
   };
 }
 
+/** Reads and checks an embedContent request. Throws CodecError when it has nothing to embed. */
+export function inspectGeminiEmbedOne(bytes: Buffer, call: GeminiCall): Inspection {
+  const { content } = parseBody(bytes);
+  if (typeof content !== "object" || content === null) {
+    throw new CodecError("* EmbedContentRequest.content: contents is not specified", {
+      code: "missing_required_parameter",
+      param: "content",
+    });
+  }
+  return { ...call, inputTokenBound: BigInt(bytes.length), outputTokenLimit: 0n, candidates: 1n };
+}
+
+/** Reads and checks a countTokens request. Throws CodecError when it has nothing to count. */
+export function inspectGeminiCount(bytes: Buffer, call: GeminiCall): Inspection {
+  const body = parseBody(bytes);
+  const question = objectOf(body["generateContentRequest"] ?? body["generate_content_request"] ?? body);
+  if (question["contents"] === undefined) {
+    throw new CodecError("* CountTokensRequest.contents: contents is not specified", {
+      code: "missing_required_parameter",
+      param: "contents",
+    });
+  }
+  return { ...call, inputTokenBound: BigInt(bytes.length), outputTokenLimit: 0n, candidates: 1n };
+}
+
 /** Reads and checks a batchEmbedContents request. Throws CodecError when it has nothing to embed. */
 export function inspectGeminiEmbed(bytes: Buffer, call: GeminiCall): Inspection {
   const body = parseBody(bytes);
