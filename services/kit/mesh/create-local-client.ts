@@ -1,17 +1,10 @@
-import {
-  create,
-  type DescMessage,
-  type DescMethod,
-  type DescService,
-  isMessage,
-  type MessageShape,
-} from "@bufbuild/protobuf";
+import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import type { CallOptions, Client, ConnectError, ServiceImpl } from "@connectrpc/connect";
 import { asConnectError } from "./as-connect-error.ts";
 import { LocalContext } from "./local-context.ts";
+import { type AnyMessage, messageOf } from "./message-of.ts";
 import { isPrompt } from "./prompt-stream.ts";
 
-type AnyMessage = MessageShape<DescMessage>;
 type UnaryHandler = (request: AnyMessage, context: LocalContext) => unknown;
 type StreamHandler = (request: AnyMessage, context: LocalContext) => AsyncIterable<unknown>;
 
@@ -212,13 +205,4 @@ class LocalStream implements AsyncIterator<AnyMessage> {
 
 function failedStream(error: ConnectError): AsyncIterator<AnyMessage> {
   return { next: () => Promise.reject(error) };
-}
-
-function messageOf(schema: DescMessage, value: unknown): AnyMessage {
-  // A value that is no message yet is an initialiser of it: the types of Client and ServiceImpl allow nothing else.
-  return typeof value === "object" && value !== null && "$typeName" in value && value.$typeName === schema.typeName
-    ? (value as AnyMessage)
-    : isMessage(value, schema)
-      ? value
-      : create(schema, value as never);
 }

@@ -1,14 +1,10 @@
 import type { DescService } from "@bufbuild/protobuf";
 import { type Client, Code, ConnectError, type Interceptor, type ServiceImpl } from "@connectrpc/connect";
 import { createLocalClient } from "./create-local-client.ts";
-import { createRemoteClient, createRemotePeer, type RemotePeer } from "./create-remote-client.ts";
+import { createRemoteClient } from "./create-remote-client.ts";
+import { createRemotePeer, type RemotePeer } from "./create-remote-peer.ts";
 import type { Mesh, MeshAddresses } from "./mesh.ts";
-
-/** What one process serves to others. */
-export interface ServedService {
-  readonly service: DescService;
-  readonly implementation: ServiceImpl<DescService>;
-}
+import type { ServedService } from "./served-service.ts";
 
 /** The mesh as whoever runs the process sees it. */
 export interface OwnedMesh extends Mesh {
@@ -53,7 +49,7 @@ export function createMesh(deps: MeshDeps): OwnedMesh {
       peer = createRemotePeer(baseUrl, deps.interceptors ?? []);
       peers.set(baseUrl, peer);
     }
-    return createRemoteClient(service, peer.transport);
+    return createRemoteClient(service, peer);
   }
 
   return {

@@ -7,7 +7,8 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { RouterService } from "#gen/penstock/router/v1/router_service_pb.ts";
 import { ErrorReason } from "#gen/penstock/type/v1/error_pb.ts";
 import { errorDetailOf } from "../errors/gateway-error.ts";
-import { createRemoteClient, createRemotePeer } from "./create-remote-client.ts";
+import { createRemoteClient } from "./create-remote-client.ts";
+import { createRemotePeer } from "./create-remote-peer.ts";
 
 test("a peer that dies in the middle of a call is a service that cannot be reached, not a caller who left", async () => {
   const server = createServer((request) => request.stream.session?.destroy());
@@ -16,7 +17,7 @@ test("a peer that dies in the middle of a call is a service that cannot be reach
   // It listens on a host and a port.
   const { port } = server.address() as AddressInfo;
   const peer = createRemotePeer(`http://127.0.0.1:${port}`, []);
-  const client = createRemoteClient(RouterService, peer.transport);
+  const client = createRemoteClient(RouterService, peer);
   const readAll = async (): Promise<void> => {
     for await (const response of client.execute({})) {
       assert.fail(`a dead peer answered ${JSON.stringify(response)}`);
@@ -45,7 +46,7 @@ test("a caller who aborts is told that it was canceled", async () => {
   const { port } = server.address() as AddressInfo;
   const peer = createRemotePeer(`http://127.0.0.1:${port}`, []);
   const controller = new AbortController();
-  const answer = createRemoteClient(RouterService, peer.transport).getModel({}, { signal: controller.signal });
+  const answer = createRemoteClient(RouterService, peer).getModel({}, { signal: controller.signal });
   await once(server, "stream");
   controller.abort();
   await assert.rejects(answer, (error) => ConnectError.from(error).code === Code.Canceled);

@@ -4,122 +4,148 @@ import {
   type Client,
   Code,
   ConnectError,
-  createClient,
-  type Interceptor,
-  type Transport,
+  type ContextValues,
+  createContextValues,
 } from "@connectrpc/connect";
-import { createConnectTransport, Http2SessionManager } from "@connectrpc/connect-node";
 import { ErrorDetailSchema, ErrorReason } from "#gen/penstock/type/v1/error_pb.ts";
 import { gatewayError } from "#kit/errors/gateway-error.ts";
-
-/** The largest message that one service takes from another: a request body of 32 MiB with what surrounds it. */
-export const maxMessageBytes = 40 * 1024 * 1024;
+import type { RemotePeer } from "./create-remote-peer.ts";
+import { type InterceptedCall, interceptStream, interceptUnary } from "./link/intercept-call.ts";
+import { maxMessageBytes } from "./link/link-protocol.ts";
+import type { RemoteCallOptions } from "./link/remote-call.ts";
+import { RemoteMethod } from "./link/remote-method.ts";
+import { RemoteStream } from "./link/remote-stream.ts";
+import { callUnary } from "./link/remote-unary.ts";
+import { requireCarried } from "./link/require-carried.ts";
+import { type AnyMessage, messageOf } from "./message-of.ts";
+import { OpeningStream } from "./opening-stream.ts";
 
 /** How long a unary call to another process may take when its caller does not say: a peer that hangs is not waited for. */
 const defaultTimeoutMs = 2_000;
 
-/** A connection to one other process. */
-export interface RemotePeer {
-  readonly transport: Transport;
-  /** Closes the HTTP/2 session, which would keep this process alive otherwise. */
-  close(): void;
-}
-
-/** Opens a peer lazily: the connection is made by the first call, and again by the first call after it broke. */
-export function createRemotePeer(baseUrl: string, interceptors: readonly Interceptor[]): RemotePeer {
-  const sessionManager = new Http2SessionManager(baseUrl, {
-    // A peer that hangs is noticed by its missing ping within this time, in the middle of calls too.
-    pingIntervalMs: 5_000,
-    pingTimeoutMs: 3_000,
-    idleConnectionTimeoutMs: 15 * 60_000,
-  });
-  return {
-    transport: createConnectTransport({
-      httpVersion: "2",
-      baseUrl,
-      sessionManager,
-      useBinaryFormat: true,
-      acceptCompression: [],
-      readMaxBytes: maxMessageBytes,
-      writeMaxBytes: maxMessageBytes,
-      interceptors: [...interceptors],
-    }),
-    close: () => sessionManager.abort(),
-  };
-}
-
-/**
- * Makes a client over Connect in which leaving a stream cancels the call: in Connect's own, a caller that leaves its
- * `for await` leaves the handler running to its end.
- */
-export function createRemoteClient<S extends DescService>(service: S, transport: Transport): Client<S> {
-  const client: Record<string, unknown> = { ...createClient(service, transport) };
+/** Makes a client of a service of another process, whose calls share the peer's link. */
+export function createRemoteClient<S extends DescService>(service: S, peer: RemotePeer): Client<S> {
+  const client: Record<string, unknown> = {};
   for (const method of service.methods) {
-    if (method.methodKind === "unary") {
-      // createClient made this method as a unary call, because the descriptor says that it is one.
-      const call = client[method.localName] as UnaryCall;
-      client[method.localName] = (request: unknown, options?: CallOptions) =>
-        call(request, { timeoutMs: defaultTimeoutMs, ...options }).catch((error: unknown) => {
-          throw failureOf(error, options?.signal);
-        });
-    } else if (method.methodKind === "server_streaming") {
-      // createClient made this method as a server stream, because the descriptor says that it is one.
-      const call = client[method.localName] as StreamCall;
-      client[method.localName] = (request: unknown, options?: CallOptions) => leavableStream(call, request, options);
-    }
+    requireCarried(method);
+    const remote = new RemoteMethod(service, method, maxMessageBytes);
+    client[method.localName] =
+      method.methodKind === "unary"
+        ? (request: unknown, options?: CallOptions) => unaryCall(peer, remote, request, options)
+        : (request: unknown, options?: CallOptions) => ({
+            [Symbol.asyncIterator]: () => streamCall(peer, remote, request, options),
+          });
   }
-  // The same methods as createClient made, with the same shapes.
+  // Each method was added above with the shape that Client<S> asks for.
   return client as Client<S>;
 }
 
-type UnaryCall = (request: unknown, options?: CallOptions) => Promise<unknown>;
-type StreamCall = (request: unknown, options?: CallOptions) => AsyncIterable<unknown>;
+const unaryDefaults: RemoteCallOptions = { timeoutMs: defaultTimeoutMs };
+const streamDefaults: RemoteCallOptions = {};
 
-function leavableStream(call: StreamCall, request: unknown, options: CallOptions | undefined): AsyncIterable<unknown> {
+function unaryCall(
+  peer: RemotePeer,
+  method: RemoteMethod,
+  request: unknown,
+  options: CallOptions | undefined,
+): Promise<AnyMessage> {
+  const own = options === undefined ? unaryDefaults : { ...unaryDefaults, ...ownOptions(options) };
+  const answer =
+    peer.interceptors.length === 0
+      ? callUnary(peer.link, method, request, own)
+      : interceptedUnary(peer, method, request, own, options?.contextValues);
+  return answer.catch((error: unknown) => {
+    throw failureOf(error, options?.signal);
+  });
+}
+
+async function interceptedUnary(
+  peer: RemotePeer,
+  method: RemoteMethod,
+  request: unknown,
+  options: RemoteCallOptions,
+  contextValues: ContextValues | undefined,
+): Promise<AnyMessage> {
+  const call = interceptedCall(peer, method, options, contextValues);
+  const answer = await interceptUnary(peer.interceptors, call, messageOf(method.method.input, request), (message) =>
+    callUnary(peer.link, method, message, observed(call, options)),
+  );
+  // What an interceptor gives for a message of the output type is one.
+  return answer as AnyMessage;
+}
+
+function streamCall(
+  peer: RemotePeer,
+  method: RemoteMethod,
+  request: unknown,
+  options: CallOptions | undefined,
+): AsyncIterator<AnyMessage> {
+  const own = options === undefined ? streamDefaults : ownOptions(options);
+  const deps = { link: peer.link, mapError: failureOf };
+  if (peer.interceptors.length === 0) {
+    return new RemoteStream(deps, method, request, own);
+  }
+  const call = interceptedCall(peer, method, own, options?.contextValues);
+  return new OpeningStream(
+    interceptStream(peer.interceptors, call, messageOf(method.method.input, request), (message) => ({
+      [Symbol.asyncIterator]: () => new RemoteStream(deps, method, message, observed(call, own)),
+    })),
+  );
+}
+
+function ownOptions(options: CallOptions): RemoteCallOptions {
   return {
-    [Symbol.asyncIterator]() {
-      const controller = new AbortController();
-      const outer = options?.signal;
-      const onOuterAbort = (): void => controller.abort(outer?.reason);
-      if (outer?.aborted === true) {
-        onOuterAbort();
-      }
-      outer?.addEventListener("abort", onOuterAbort, { once: true });
-      const iterator = call(request, { ...options, signal: controller.signal })[Symbol.asyncIterator]();
-      let left = false;
-      return {
-        async next(): Promise<IteratorResult<unknown>> {
-          if (left) {
-            return { done: true, value: undefined };
-          }
-          try {
-            const result = await iterator.next();
-            if (result.done === true) {
-              outer?.removeEventListener("abort", onOuterAbort);
-            }
-            return left ? { done: true, value: undefined } : result;
-          } catch (error) {
-            outer?.removeEventListener("abort", onOuterAbort);
-            if (left) {
-              return { done: true, value: undefined };
-            }
-            throw failureOf(error, outer);
-          }
-        },
-        return(): Promise<IteratorResult<unknown>> {
-          left = true;
-          outer?.removeEventListener("abort", onOuterAbort);
-          controller.abort();
-          return Promise.resolve({ done: true, value: undefined });
-        },
-      };
+    ...(options.signal === undefined ? {} : { signal: options.signal }),
+    ...(options.timeoutMs === undefined ? {} : { timeoutMs: options.timeoutMs > 0 ? options.timeoutMs : undefined }),
+    ...(options.headers === undefined ? {} : { headers: new Headers(options.headers) }),
+    ...(options.onHeader === undefined ? {} : { onHeader: options.onHeader }),
+    ...(options.onTrailer === undefined ? {} : { onTrailer: options.onTrailer }),
+  };
+}
+
+function interceptedCall(
+  peer: RemotePeer,
+  { service, method }: RemoteMethod,
+  options: RemoteCallOptions,
+  contextValues: ContextValues | undefined,
+): InterceptedCall {
+  return {
+    service,
+    method,
+    url: `${peer.baseUrl}/${service.typeName}/${method.name}`,
+    header: new Headers(options.headers),
+    signal: options.signal ?? new AbortController().signal,
+    contextValues: contextValues ?? createContextValues(),
+    responseHeader: new Headers(),
+    responseTrailer: new Headers(),
+  };
+}
+
+/** The options of a call whose interceptors see the fields of its answer. */
+function observed(call: InterceptedCall, options: RemoteCallOptions): RemoteCallOptions {
+  return {
+    ...options,
+    headers: call.header,
+    onHeader(header) {
+      copyFields(header, call.responseHeader);
+      options.onHeader?.(header);
+    },
+    onTrailer(trailer) {
+      copyFields(trailer, call.responseTrailer);
+      options.onTrailer?.(trailer);
     },
   };
 }
 
+function copyFields(from: Headers, to: Headers): void {
+  for (const [name, value] of from) {
+    to.append(name, value);
+  }
+}
+
 /**
- * What a call failed with. A peer that died in the middle of a call looks like a caller who left, and one that cannot be
- * reached names its address: both are one and the same to the caller, who did not leave.
+ * What a call failed with. A peer that died in the middle of a call is one that cannot be reached, and so is one that
+ * answers that it is not available.
  */
 function failureOf(error: unknown, signal: AbortSignal | undefined): unknown {
   const failure = ConnectError.from(error);

@@ -7,6 +7,7 @@ import {
   createContextValues,
   type HandlerContext,
 } from "@connectrpc/connect";
+import { watchCaller } from "./watch-caller.ts";
 
 /**
  * The context of a call inside the process. Everything in it is made when it is first asked for: most handlers ask for
@@ -93,6 +94,16 @@ export class LocalContext implements HandlerContext {
     this.#controller?.abort(reason);
   }
 
+  /** The headers that the handler has asked for, and so may have set; undefined when it has not. */
+  get usedResponseHeader(): Headers | undefined {
+    return this.#responseHeader;
+  }
+
+  /** As usedResponseHeader, of the trailers. */
+  get usedResponseTrailer(): Headers | undefined {
+    return this.#responseTrailer;
+  }
+
   /** Hands the headers and trailers that the handler set to the caller. */
   deliverHeaders(): void {
     this.#options?.onHeader?.(this.responseHeader);
@@ -107,36 +118,6 @@ export class LocalContext implements HandlerContext {
    * call that has neither.
    */
   watch(onEnd: (error: ConnectError) => void): () => void {
-    const signal = this.#options?.signal;
-    const timeoutMs = this.timeoutMs();
-    if (signal === undefined && timeoutMs === undefined) {
-      return nothing;
-    }
-    const onAbort = (): void => onEnd(abortError(signal?.reason));
-    if (signal?.aborted === true) {
-      onAbort();
-      return nothing;
-    }
-    signal?.addEventListener("abort", onAbort, { once: true });
-    const timer =
-      timeoutMs === undefined
-        ? undefined
-        : setTimeout(() => onEnd(new ConnectError("the operation timed out", Code.DeadlineExceeded)), timeoutMs);
-    return () => {
-      signal?.removeEventListener("abort", onAbort);
-      clearTimeout(timer);
-    };
+    return watchCaller(this.#options?.signal, this.timeoutMs(), onEnd);
   }
-}
-
-/** What a caller sees that aborted its own call, as Connect's transports report it. */
-function abortError(reason: unknown): ConnectError {
-  if (reason instanceof ConnectError) {
-    return reason;
-  }
-  return new ConnectError(reason instanceof Error ? reason.message : "This operation was aborted", Code.Canceled);
-}
-
-function nothing(): void {
-  // A call without signal and deadline has nothing to stop watching.
 }

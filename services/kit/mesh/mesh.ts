@@ -3,7 +3,7 @@ import type { Client, ServiceImpl } from "@connectrpc/connect";
 
 /**
  * Gives typed clients of services, wherever they live: a plain call when the service is served in this process, else
- * Connect over HTTP/2. Callers cannot tell which.
+ * frames on the one link to its process. Callers cannot tell which.
  *
  * What both kinds promise, beyond Connect's own contract: leaving a server stream (`return()` of its iterator, so also
  * `break` in `for await`) reaches the handler at once, even while a `next()` is pending; errors that a handler throws
