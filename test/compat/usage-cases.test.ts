@@ -4,6 +4,7 @@ import { describe, test } from "node:test";
 import { calcPrice } from "@pydantic/genai-prices";
 import { createAnthropicMessagesCodec } from "#codec/anthropic-messages/anthropic-messages-codec.ts";
 import type { JsonObject } from "#codec/codec.ts";
+import { isJsonObject } from "#codec/json/json-fields.ts";
 import { createGeminiCodec } from "#codec/gemini/gemini-codec.ts";
 import { createOpenAiChatCodec } from "#codec/openai-chat/openai-chat-codec.ts";
 import { createOpenAiEmbedCodec } from "#codec/openai-chat/openai-embed-codec.ts";
@@ -103,6 +104,6 @@ if (existsSync(file)) {
 /** Mistral's own name of its cached tokens is one that the other program did not know. */
 function cacheReadOf({ native, normalised }: UsageCase): number {
   const { usage } = native;
-  const cached = typeof usage === "object" && usage !== null && !Array.isArray(usage) ? usage["num_cached_tokens"] : 0;
+  const cached = isJsonObject(usage) ? usage["num_cached_tokens"] : 0;
   return normalised.cache_read_tokens ?? (typeof cached === "number" ? cached : 0);
 }
