@@ -40,6 +40,36 @@ const bedrockAccount = z
     { error: "give either api_key, api_keys, or access_key_id with secret_access_key", path: ["api_key"] },
   );
 
+const vertexAccount = z
+  .strictObject({
+    kind: z.literal("vertex"),
+    ...account,
+    project: z.string().min(1).optional().describe("The id of the Google Cloud project; needless with an api_key."),
+    location: z
+      .string()
+      .regex(/^[a-z0-9-]+$/, "a location is written like us-east5, eu or global")
+      .default("global")
+      .describe("Where the models run: a region, us or eu, or global."),
+    access_token: secret().optional().describe("A token that is given from outside; it is not renewed."),
+    credentials: secret().optional().describe("The key of a service account as JSON text."),
+    credentials_file: z
+      .string()
+      .min(1)
+      .optional()
+      .describe("The file of a service account's key. Absent: the environment's default credentials."),
+  })
+  .refine((entry) => entry.project !== undefined || entry.api_key !== undefined || entry.api_keys !== undefined, {
+    error: "is missing",
+    path: ["project"],
+  })
+  .refine(
+    (entry) =>
+      [entry.api_key, entry.api_keys, entry.access_token, entry.credentials, entry.credentials_file].filter(
+        (given) => given !== undefined,
+      ).length <= 1,
+    { error: "give one of api_key, api_keys, access_token, credentials and credentials_file", path: ["credentials"] },
+  );
+
 const familyNames = Object.keys(openAiFamily).filter(
   (name): name is Exclude<OpenAiFamilyName, "openai-compatible"> => name !== "openai-compatible",
 );
@@ -67,6 +97,8 @@ export const providersConfig = z
         api_version: z.string().default("2024-10-21").describe("The version of Azure's API."),
       }),
       bedrockAccount,
+      vertexAccount,
+      z.strictObject({ kind: z.literal("ollama"), ...account }),
       z.strictObject({ kind: z.literal("echo") }),
     ]),
   )

@@ -5,11 +5,16 @@ import { createCohereKind } from "./providers/cohere.ts";
 import { createEchoUpstream } from "./providers/echo/create-echo-upstream.ts";
 import { createGeminiKind } from "./providers/gemini.ts";
 import { createAzureOpenAiKind } from "./providers/azure-openai.ts";
+import { createOllamaKind } from "./providers/ollama.ts";
 import { createOpenAiKind } from "./providers/openai.ts";
 import { echoOptions, openAiFamily } from "./providers/openai-family.ts";
 import type { Provider, ProviderKind } from "./providers/provider.ts";
+import { createVertexKind } from "./providers/vertex.ts";
+import { createBearerAuthorizer } from "./upstream/bearer-authorizer.ts";
 import { createHttpUpstream } from "./upstream/create-http-upstream.ts";
+import { createGoogleTokenSource } from "./upstream/google-tokens.ts";
 import { createAwsSigner } from "./upstream/sign-aws-request.ts";
+import { createTokenCache } from "./upstream/token-cache.ts";
 
 /** The providers of one version of the configuration. */
 export interface ProviderSet {
@@ -32,6 +37,7 @@ const kinds: ReadonlyMap<string, ProviderKind> = new Map([
   ["anthropic", createAnthropicKind()],
   ["gemini", createGeminiKind()],
   ["cohere", createCohereKind()],
+  ["ollama", createOllamaKind()],
   ["echo", createOpenAiKind(echoOptions)],
 ]);
 
@@ -41,6 +47,8 @@ function kindOf(config: ProviderConfig): ProviderKind {
       return createAzureOpenAiKind(config.api_version);
     case "bedrock":
       return createBedrockKind(config.region);
+    case "vertex":
+      return createVertexKind({ project: config.project, location: config.location });
     default: {
       const kind = kinds.get(config.kind);
       if (kind === undefined) {
@@ -81,7 +89,7 @@ function openProvider(name: string, config: ProviderConfig, deps: ProviderSetDep
       connections: config.connections,
       connectTimeoutMs: config.connect_timeout,
     }),
-    basePath: baseUrl.pathname.replace(/\/+$/, ""),
+    basePath: basePathOf(config.kind, baseUrl),
     chooseKey: weightedChoice(keys, deps.random),
     secrets: [
       ...keys.map((key) => key.value),
@@ -91,13 +99,51 @@ function openProvider(name: string, config: ProviderConfig, deps: ProviderSetDep
   };
 }
 
+/** The path in front of a kind's own. The address of Ollama's door for OpenAI's dialect serves for all of it. */
+function basePathOf(kind: ProviderConfig["kind"], baseUrl: URL): string {
+  const path = baseUrl.pathname.replace(/\/+$/, "");
+  return kind === "ollama" ? path.replace(/\/v1$/, "") : path;
+}
+
+type Credential = Pick<Provider, "authorize" | "secrets">;
+
 /** A credential that has to be worked out for each request; nothing for kinds whose keys are sent as they are. */
-function openCredential(
-  config: ProviderConfig,
+function openCredential(config: ProviderConfig, origin: string, deps: ProviderSetDeps): Credential {
+  switch (config.kind) {
+    case "bedrock":
+      return openAwsCredential(config, origin, deps);
+    case "vertex":
+      return openGoogleCredential(config, deps);
+    default:
+      return { secrets: [] };
+  }
+}
+
+function openGoogleCredential(
+  config: Extract<ProviderConfig, { readonly kind: "vertex" }>,
+  deps: ProviderSetDeps,
+): Credential {
+  if (config.api_key !== undefined || config.api_keys !== undefined) {
+    return { secrets: [] };
+  }
+  const given = config.access_token?.reveal();
+  if (given !== undefined) {
+    return { authorize: createBearerAuthorizer(() => Promise.resolve(given)), secrets: [given] };
+  }
+  const json = config.credentials?.reveal();
+  const fetchToken = createGoogleTokenSource({ json, file: config.credentials_file }, deps.now);
+  return {
+    authorize: createBearerAuthorizer(createTokenCache({ fetchToken, now: deps.now })),
+    secrets: json === undefined ? [] : [json],
+  };
+}
+
+function openAwsCredential(
+  config: Extract<ProviderConfig, { readonly kind: "bedrock" }>,
   origin: string,
   deps: ProviderSetDeps,
-): Pick<Provider, "authorize" | "secrets"> {
-  if (config.kind !== "bedrock" || config.access_key_id === undefined || config.secret_access_key === undefined) {
+): Credential {
+  if (config.access_key_id === undefined || config.secret_access_key === undefined) {
     return { secrets: [] };
   }
   const accessKeyId = config.access_key_id.reveal();

@@ -129,7 +129,7 @@ export function createStreamDecoder(): StreamDecoder {
     if (stopReason === "" || finished) {
       return;
     }
-    for (const index of [...openCalls.keys()]) {
+    for (const index of openCalls.keys()) {
       stopBlock(index, events);
     }
     finished = true;

@@ -1,6 +1,22 @@
+import { rerankForms } from "#codec/rerank/rerank-codec.ts";
+import { Operation } from "#gen/penstock/type/v1/dialect_pb.ts";
 import type { OpenAiKindOptions } from "./openai.ts";
 
 type Quirks = Omit<OpenAiKindOptions, "path" | "headers">;
+
+const transcripts = {
+  [Operation.TRANSCRIBE]: "/audio/transcriptions",
+  [Operation.TRANSLATE]: "/audio/translations",
+} as const;
+const speech = { [Operation.SPEAK]: "/audio/speech" } as const;
+const images = { [Operation.GENERATE_IMAGE]: "/images/generations" } as const;
+const edits = { [Operation.EDIT_IMAGE]: "/images/edits" } as const;
+const moderations = { [Operation.MODERATE]: "/moderations" } as const;
+/** Everything that OpenAI has and that goes to it as it came. */
+const openAiOperations = { ...moderations, ...images, ...edits, ...speech, ...transcripts } as const;
+
+/** What deployments at Azure have of it. */
+export const deploymentOperations = { ...images, ...edits, ...speech, ...transcripts } as const;
 
 const compatible = { maxTokensField: "max_tokens", extensions: true, streamOptions: true } as const;
 
@@ -16,25 +32,69 @@ export const openAiFamily = {
     streamOptions: true,
     responses: true,
     completions: true,
+    operations: openAiOperations,
   },
-  "openai-compatible": { defaultBaseUrl: "", ...compatible, completions: true },
+  "openai-compatible": {
+    defaultBaseUrl: "",
+    ...compatible,
+    completions: true,
+    operations: openAiOperations,
+    rerank: rerankForms.jina,
+  },
   // Always reports usage, and refuses members that it does not know.
-  mistral: { defaultBaseUrl: "https://api.mistral.ai/v1", ...compatible, streamOptions: false },
-  groq: { defaultBaseUrl: "https://api.groq.com/openai/v1", ...compatible },
+  mistral: {
+    defaultBaseUrl: "https://api.mistral.ai/v1",
+    ...compatible,
+    streamOptions: false,
+    operations: { ...moderations, [Operation.TRANSCRIBE]: "/audio/transcriptions" },
+  },
+  groq: { defaultBaseUrl: "https://api.groq.com/openai/v1", ...compatible, operations: { ...speech, ...transcripts } },
   deepseek: { defaultBaseUrl: "https://api.deepseek.com/v1", ...compatible },
-  xai: { defaultBaseUrl: "https://api.x.ai/v1", ...compatible, responses: true, completions: true },
-  openrouter: { defaultBaseUrl: "https://openrouter.ai/api/v1", ...compatible, completions: true },
+  xai: {
+    defaultBaseUrl: "https://api.x.ai/v1",
+    ...compatible,
+    responses: true,
+    completions: true,
+    operations: { ...images, ...edits },
+  },
+  openrouter: {
+    defaultBaseUrl: "https://openrouter.ai/api/v1",
+    ...compatible,
+    completions: true,
+    rerank: rerankForms.jina,
+  },
   // Reports usage in every chunk.
   perplexity: { defaultBaseUrl: "https://api.perplexity.ai", ...compatible, streamOptions: false },
-  together: { defaultBaseUrl: "https://api.together.xyz/v1", ...compatible, completions: true },
-  fireworks: { defaultBaseUrl: "https://api.fireworks.ai/inference/v1", ...compatible, completions: true },
+  together: {
+    defaultBaseUrl: "https://api.together.xyz/v1",
+    ...compatible,
+    completions: true,
+    operations: { ...images, ...speech, ...transcripts },
+    rerank: rerankForms.jina,
+  },
+  fireworks: {
+    defaultBaseUrl: "https://api.fireworks.ai/inference/v1",
+    ...compatible,
+    completions: true,
+    rerank: rerankForms.fireworks,
+  },
   cerebras: { defaultBaseUrl: "https://api.cerebras.ai/v1", ...compatible, completions: true },
   huggingface: { defaultBaseUrl: "https://router.huggingface.co/v1", ...compatible },
-  ollama: { defaultBaseUrl: "http://127.0.0.1:11434/v1", ...compatible, completions: true },
-  vllm: { defaultBaseUrl: "http://127.0.0.1:8000/v1", ...compatible, completions: true },
-  "llama.cpp": { defaultBaseUrl: "http://127.0.0.1:8080/v1", ...compatible, completions: true },
-  voyage: { defaultBaseUrl: "https://api.voyageai.com/v1", ...compatible },
-  jina: { defaultBaseUrl: "https://api.jina.ai/v1", ...compatible },
+  vllm: {
+    defaultBaseUrl: "http://127.0.0.1:8000/v1",
+    ...compatible,
+    completions: true,
+    operations: transcripts,
+    rerank: rerankForms.jina,
+  },
+  "llama.cpp": {
+    defaultBaseUrl: "http://127.0.0.1:8080/v1",
+    ...compatible,
+    completions: true,
+    rerank: rerankForms.jina,
+  },
+  voyage: { defaultBaseUrl: "https://api.voyageai.com/v1", ...compatible, rerank: rerankForms.voyage },
+  jina: { defaultBaseUrl: "https://api.jina.ai/v1", ...compatible, rerank: rerankForms.jina },
 } satisfies Readonly<Record<string, Quirks>>;
 
 /** What the built-in provider has of OpenAI's dialect: conversations and vectors. */
