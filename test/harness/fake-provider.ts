@@ -16,7 +16,7 @@ export interface ProviderRequest {
   readonly body: Buffer;
   /** The body as JSON; an empty object when it is none. */
   readonly json: Readonly<Record<string, unknown>>;
-  /** The model that it asks for, from the body or from Gemini's path; empty when it names none. */
+  /** The model that it asks for, from the body or from Google's or Bedrock's path; empty when it names none. */
   readonly model: string;
   readonly stream: boolean;
   /** When the whole body was there. */
@@ -163,7 +163,7 @@ async function readRequest(req: http.IncomingMessage, id: number): Promise<Excha
   const path = req.url ?? "";
   const json = parseObject(body);
   const named = json["model"];
-  const inPath = /\/models\/([^:/?]+):/.exec(path)?.[1];
+  const inPath = /\/models?\/([^:/?]+)[:/]/.exec(path)?.[1];
   return {
     id,
     method: req.method ?? "",
@@ -172,7 +172,7 @@ async function readRequest(req: http.IncomingMessage, id: number): Promise<Excha
     body,
     json,
     model: inPath === undefined ? (typeof named === "string" ? named : "") : decodeURIComponent(inPath),
-    stream: json["stream"] === true || path.includes(":streamGenerateContent"),
+    stream: json["stream"] === true || /:stream(?:GenerateContent|RawPredict)|-stream$/.test(path),
     accepted: performance.now(),
     bytesSent: 0,
     closedBy: undefined,

@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer";
 import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
@@ -11,8 +12,11 @@ export interface Recording {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly transport: "json" | "sse";
-  /** The body as it came; JSON is written again from its parsed form. */
+  /** The body as it came; JSON is written again from its parsed form, and streams of other forms as server-sent events. */
   readonly body: string;
+  /** The bytes that the provider sent, and their content type. */
+  readonly bytes: Buffer;
+  readonly contentType: string;
   /** The body of the request; undefined where it is not known or no JSON object. */
   readonly request: Readonly<Record<string, unknown>> | undefined;
   /** What whoever recorded it found in the answer. Absent where the answer has none of it. */
@@ -52,9 +56,12 @@ interface ExchangeFile {
   readonly response: {
     readonly status: number;
     readonly headers: Readonly<Record<string, string>>;
-    readonly transport: Recording["transport"];
+    readonly transport: string;
     readonly body?: unknown;
     readonly sse_text?: string;
+    readonly ndjson_text?: string;
+    readonly eventstream_base64?: string;
+    readonly eventstream_decoded?: readonly { readonly payload: unknown }[];
   };
   readonly derived?: Recording["derived"];
 }
@@ -81,10 +88,12 @@ export function readRecordings(apis: readonly string[]): readonly Recording[] | 
   return rows && readRecordingsOf(rows.filter((row) => apis.includes(`${row.provider}/${row.api}`)));
 }
 
-/** The recordings of rows of the index; those whose answers are neither JSON nor event streams are left out. */
+const transports: readonly string[] = ["json", "sse", "ndjson", "aws-eventstream"];
+
+/** The recordings of rows of the index; those whose answers are neither JSON nor streams are left out. */
 export function readRecordingsOf(rows: readonly RecordingRow[]): readonly Recording[] {
   return rows
-    .filter((row) => row.transport === "json" || row.transport === "sse")
+    .filter((row) => transports.includes(row.transport))
     .map((row) => readRecording(fileURLToPath(new URL(row.file, recordingsFolder))));
 }
 
@@ -93,7 +102,7 @@ function readRecording(file: string): Recording {
   const { id, provider, api, kind, features, request, response, derived } = JSON.parse(
     readFileSync(file, "utf8"),
   ) as ExchangeFile;
-  const { status, headers, transport } = response;
+  const { status, headers } = response;
   return {
     id,
     provider,
@@ -102,11 +111,42 @@ function readRecording(file: string): Recording {
     features: features ?? [],
     status,
     headers,
-    transport,
+    ...readBody(response),
     request: isObject(request?.body) ? request.body : undefined,
-    body: transport === "sse" ? (response.sse_text ?? "") : JSON.stringify(response.body),
     derived: derived ?? {},
   };
+}
+
+function readBody(response: ExchangeFile["response"]): Pick<Recording, "transport" | "body" | "bytes" | "contentType"> {
+  switch (response.transport) {
+    case "sse": {
+      const body = response.sse_text ?? "";
+      return { transport: "sse", body, bytes: Buffer.from(body), contentType: "text/event-stream" };
+    }
+    case "ndjson": {
+      const text = response.ndjson_text ?? "";
+      const lines = text.split("\n").filter((line) => line.trim() !== "");
+      return {
+        transport: "sse",
+        body: lines.map((line) => `data: ${line}\n\n`).join(""),
+        bytes: Buffer.from(text),
+        contentType: "application/x-ndjson",
+      };
+    }
+    case "aws-eventstream":
+      return {
+        transport: "sse",
+        body: (response.eventstream_decoded ?? [])
+          .map(({ payload }) => `data: ${JSON.stringify(payload)}\n\n`)
+          .join(""),
+        bytes: Buffer.from(response.eventstream_base64 ?? "", "base64"),
+        contentType: "application/vnd.amazon.eventstream",
+      };
+    default: {
+      const body = JSON.stringify(response.body);
+      return { transport: "json", body, bytes: Buffer.from(body), contentType: "application/json" };
+    }
+  }
 }
 
 function isObject(value: unknown): value is Readonly<Record<string, unknown>> {

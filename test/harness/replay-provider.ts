@@ -1,4 +1,4 @@
-import { Buffer } from "node:buffer";
+import type { Buffer } from "node:buffer";
 import { type FakeProvider, type ScriptedAnswer, startFakeProvider } from "./fake-provider.ts";
 import { json } from "./provider-answers.ts";
 import type { Recording } from "./recordings.ts";
@@ -8,7 +8,8 @@ export async function startReplayProvider(recordings: readonly Recording[]): Pro
   const byId = new Map(recordings.map((recording) => [recording.id, recording]));
   return await startFakeProvider({
     otherwise({ model, id }) {
-      const recording = byId.get(model);
+      // Vertex and Bedrock tell Claude by the model's name.
+      const recording = byId.get(model.replace(/^(?:anthropic\.)?claude-/, ""));
       return recording === undefined
         ? json({ error: { message: `there is no recording ${model}`, type: "not_found" } }, 404)
         : replay(recording, pieceSizes[id % pieceSizes.length] ?? 1_000);
@@ -25,12 +26,12 @@ const smallPieces = 400;
 function replay(recording: Recording, pieceBytes: number): ScriptedAnswer {
   const headers = {
     ...Object.fromEntries(Object.entries(recording.headers).filter(([name]) => !ofConnection.test(name))),
-    "content-type": recording.transport === "sse" ? "text/event-stream" : "application/json",
+    "content-type": recording.contentType,
   };
   if (recording.transport === "json") {
-    return { status: recording.status, headers, parts: [recording.body] };
+    return { status: recording.status, headers, parts: [recording.bytes] };
   }
-  const bytes = Buffer.from(recording.body);
+  const { bytes } = recording;
   const parts: Buffer[] = [];
   let at = 0;
   while (at < bytes.length && parts.length < smallPieces) {

@@ -4,7 +4,7 @@ import { listOf, numberOf, recordOf, textOf } from "./json.ts";
 /** The dialects in which answers are given. */
 export type DoorDialect = "openai" | "anthropic" | "gemini";
 /** The dialects in which answers were recorded. */
-export type WireDialect = DoorDialect | "cohere";
+export type WireDialect = DoorDialect | "cohere" | "bedrock" | "ollama";
 
 /** Why an answer ended, in one word for all dialects. `none`: it does not say. */
 export type Finish = "stop" | "length" | "tool_calls" | "content_filter" | "error" | "none";
@@ -66,6 +66,16 @@ const finishWords: { readonly [D in WireDialect]: Readonly<Record<string, Finish
     ERROR: "error",
     TIMEOUT: "error",
   },
+  bedrock: {
+    max_tokens: "length",
+    model_context_window_exceeded: "length",
+    tool_use: "tool_calls",
+    guardrail_intervened: "content_filter",
+    content_filtered: "content_filter",
+    malformed_model_output: "error",
+    malformed_tool_use: "error",
+  },
+  ollama: { length: "length" },
 };
 
 /** What a dialect's word for the end means. */
@@ -135,6 +145,24 @@ const usageReaders: { readonly [D in WireDialect]: (usage: JsonRecord) => TokenC
       reasoning,
     };
   },
+  bedrock(usage) {
+    return {
+      uncached: numberOf(usage["inputTokens"]),
+      cacheRead: numberOf(usage["cacheReadInputTokens"]),
+      cacheWrite: numberOf(usage["cacheWriteInputTokens"]),
+      output: numberOf(usage["outputTokens"]),
+      reasoning: 0,
+    };
+  },
+  ollama(usage) {
+    return {
+      uncached: numberOf(usage["prompt_eval_count"]),
+      cacheRead: 0,
+      cacheWrite: 0,
+      output: numberOf(usage["eval_count"]),
+      reasoning: 0,
+    };
+  },
   cohere(usage) {
     // What is paid for: the other count has Cohere's own preamble in it, most of which it caches.
     const billed = recordOf(usage["billed_units"]);
@@ -158,7 +186,8 @@ export interface PlainTool {
 
 /** The functions that a recorded request offers. Tools that the provider runs itself are left out. */
 export function readTools(dialect: WireDialect, body: JsonRecord | undefined): readonly PlainTool[] {
-  return listOf(body?.["tools"]).flatMap((tool) => toolReaders[dialect](recordOf(tool)));
+  const holder = dialect === "bedrock" ? recordOf(body?.["toolConfig"]) : body;
+  return listOf(holder?.["tools"]).flatMap((tool) => toolReaders[dialect](recordOf(tool)));
 }
 
 const readFunction = ({ type, function: called }: JsonRecord): readonly PlainTool[] =>
@@ -167,6 +196,13 @@ const readFunction = ({ type, function: called }: JsonRecord): readonly PlainToo
 const toolReaders: { readonly [D in WireDialect]: (tool: JsonRecord) => readonly PlainTool[] } = {
   openai: readFunction,
   cohere: readFunction,
+  ollama: readFunction,
+  bedrock(tool) {
+    const spec = recordOf(tool["toolSpec"]);
+    return tool["toolSpec"] === undefined
+      ? []
+      : plainTool({ ...spec, parameters: recordOf(spec["inputSchema"])["json"] }, "parameters");
+  },
   anthropic: (tool) => (tool["input_schema"] === undefined ? [] : plainTool(tool, "input_schema")),
   gemini: (tool) =>
     listOf(tool["functionDeclarations"] ?? tool["function_declarations"]).flatMap((declared) => {

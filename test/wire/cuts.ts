@@ -2,8 +2,10 @@ import { Buffer } from "node:buffer";
 import { isDeepStrictEqual } from "node:util";
 import type { ChatCodec } from "#codec/codec.ts";
 import { createAnthropicMessagesCodec } from "#codec/anthropic-messages/anthropic-messages-codec.ts";
+import { createBedrockConverseCodec } from "#codec/bedrock-converse/bedrock-converse-codec.ts";
 import { createCohereCodec } from "#codec/cohere/cohere-codec.ts";
 import { createGeminiCodec } from "#codec/gemini/gemini-codec.ts";
+import { createOllamaCodec } from "#codec/ollama/ollama-codec.ts";
 import { createOpenAiChatCodec } from "#codec/openai-chat/openai-chat-codec.ts";
 import { CodecError, ProviderStreamError } from "#codec/codec.ts";
 import type { ChatEvent } from "#gen/penstock/chat/v1/chat_pb.ts";
@@ -21,6 +23,8 @@ const codecs: { readonly [D in WireDialect]: ChatCodec } = {
   anthropic: createAnthropicMessagesCodec(),
   gemini: createGeminiCodec(),
   cohere: createCohereCodec(),
+  bedrock: createBedrockConverseCodec(),
+  ollama: createOllamaCodec(),
 };
 
 /**
@@ -33,7 +37,7 @@ export function cutStreams(recordings: readonly Recording[]): readonly WireResul
     if (target === undefined || recording.transport !== "sse") {
       return [];
     }
-    const problems = cutStream(codecs[target.dialect], Buffer.from(recording.body));
+    const problems = cutStream(codecs[target.dialect], recording.bytes, splitStream(recording));
     return [
       {
         id: recording.id,
@@ -45,8 +49,7 @@ export function cutStreams(recordings: readonly Recording[]): readonly WireResul
   });
 }
 
-function cutStream(codec: ChatCodec, bytes: Buffer): readonly string[] {
-  const events = splitEvents(bytes);
+function cutStream(codec: ChatCodec, bytes: Buffer, events: readonly Buffer[]): readonly string[] {
   const decoded = decode(codec, [bytes]);
   const observed = [false, true].map((stripUsage) => observe(codec, [bytes], stripUsage));
   const longest = Math.max(...events.map((event) => event.length));
@@ -66,10 +69,19 @@ function cutStream(codec: ChatCodec, bytes: Buffer): readonly string[] {
   return [];
 }
 
-function splitEvents(bytes: Buffer): readonly Buffer[] {
+/** The events of a stream, each with all of its bytes. */
+function splitStream({ bytes, contentType }: Recording): readonly Buffer[] {
+  if (contentType === "application/vnd.amazon.eventstream") {
+    const frames: Buffer[] = [];
+    for (let at = 0; at < bytes.length; at += bytes.readUInt32BE(at)) {
+      frames.push(bytes.subarray(at, at + bytes.readUInt32BE(at)));
+    }
+    return frames;
+  }
+  const border = contentType === "application/x-ndjson" ? /(?<=\n)/ : /(?<=\n\r?\n)/;
   return bytes
     .toString("latin1")
-    .split(/(?<=\n\r?\n)/)
+    .split(border)
     .map((event) => Buffer.from(event, "latin1"));
 }
 

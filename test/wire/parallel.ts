@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import type { ChatCodec, JsonObject } from "#codec/codec.ts";
 import { createAnthropicMessagesCodec } from "#codec/anthropic-messages/anthropic-messages-codec.ts";
+import { createBedrockConverseCodec } from "#codec/bedrock-converse/bedrock-converse-codec.ts";
 import { createGeminiCodec } from "#codec/gemini/gemini-codec.ts";
 import { createOpenAiChatCodec } from "#codec/openai-chat/openai-chat-codec.ts";
 import { recordingsFolder } from "../harness/recordings.ts";
@@ -10,14 +11,19 @@ import type { WireResult } from "./play-recordings.ts";
 
 /** A dialect into which OpenAI's requests are translated. */
 interface ParallelDialect {
+  /** The column of the table. */
   readonly door: string;
   readonly api: string;
   readonly codec: ChatCodec;
 }
 
+/** The column of the table for what no door is asked in. */
+export const bedrockColumn = "bedrock";
+
 const dialects: readonly ParallelDialect[] = [
   { door: "anthropic", api: "anthropic.messages", codec: createAnthropicMessagesCodec() },
   { door: "gemini", api: "gemini.generateContent", codec: createGeminiCodec() },
+  { door: bedrockColumn, api: "bedrock.converse", codec: createBedrockConverseCodec() },
 ];
 const openAi = createOpenAiChatCodec();
 
@@ -52,7 +58,7 @@ export function compareParallel(): readonly WireResult[] {
 }
 
 function compareStep(dialect: ParallelDialect, scenario: string, index: number, step: Step, own: Step): WireResult {
-  const model = textOf(own.request.body["model"]) || (/models\/([^:]+)/.exec(own.request.path)?.[1] ?? "");
+  const model = textOf(own.request.body["model"]) || (/models?\/([^:/]+)/.exec(own.request.path)?.[1] ?? "");
   const id = `parallel.${scenario} ${index + 1}`;
   let problems: readonly string[];
   try {
@@ -87,8 +93,9 @@ function normalize(body: JsonRecord): unknown {
     switch (name) {
       case "id":
       case "tool_use_id":
+      case "toolUseId":
         // Each provider makes ids in its own way; what counts is which call a result names.
-        return [name, isCall || name === "tool_use_id" ? countId(member) : member];
+        return [name, isCall || name !== "id" ? countId(member) : member];
       case "content":
       case "system":
         // A text may stand for a list with one text.

@@ -48,7 +48,7 @@ export async function playRecordings(
     await Promise.all(
       Array.from({ length: concurrency }, async () => {
         for (const next of queue) {
-          for (const door of doors) {
+          for (const door of doors.filter(({ name }) => name !== next.target.elsewhere)) {
             plays.push(await play(next, door, provider, gateway));
           }
         }
@@ -67,6 +67,10 @@ interface Played {
   readonly target: WireTarget;
 }
 
+function modelOf({ recording, target }: Played): string {
+  return target.model?.(recording.id) ?? recording.id;
+}
+
 interface Play extends Played {
   readonly door: WireDoor;
   readonly problems: readonly string[];
@@ -82,10 +86,10 @@ function writeConfig(url: string, played: readonly Played[]): string {
     "providers:",
     ...[...providers].map(([name, config]) => `  ${name}: ${config}`),
     "models:",
-    ...played.map(
-      ({ recording }) =>
-        `  ${recording.id}: { route: [{ target: ${targetName(recording)}/${recording.id} }], retry: { attempts: 1 } }`,
-    ),
+    ...played.map((each) => {
+      const target = `${targetName(each.recording)}/${modelOf(each)}`;
+      return `  ${each.recording.id}: { route: [{ target: ${target} }], retry: { attempts: 1 } }`;
+    }),
     "",
   ].join("\n");
 }
@@ -107,9 +111,9 @@ async function play(
     if (gateway === undefined) {
       throw new Error("the gateway has not started");
     }
-    const before = provider.requestsOf(recording.id).length;
+    const before = provider.requestsOf(modelOf(identity)).length;
     const answer = await door.ask(gateway, request);
-    const upstream = provider.requestsOf(recording.id)[before]?.json;
+    const upstream = provider.requestsOf(modelOf(identity))[before]?.json;
     const asked = upstream !== undefined;
     return { ...identity, answer, asked, problems: compareAnswer({ ...identity, answer, upstream }) };
   } catch (error) {

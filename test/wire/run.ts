@@ -3,7 +3,7 @@ import { parseArgs } from "node:util";
 import { listRecordings, type RecordingRow, readRecordingsOf } from "../harness/recordings.ts";
 import { cutsColumn, cutStreams } from "./cuts.ts";
 import { wireDoors } from "./doors.ts";
-import { compareParallel } from "./parallel.ts";
+import { bedrockColumn, compareParallel } from "./parallel.ts";
 import { playRecordings, type WireResult } from "./play-recordings.ts";
 import { isChatApi, targetOf } from "./wire-targets.ts";
 import { writeExceptions, writeFailures, writeTable } from "./write-report.ts";
@@ -43,10 +43,9 @@ function isChosen(provider: string, id: string): boolean {
 async function playChosen(chosen: readonly RecordingRow[]): Promise<readonly WireResult[]> {
   const recordings = readRecordingsOf(chosen);
   const doors = wireDoors.filter((door) => values.door === undefined || door.name === values.door);
-  const names = doors.map((door) => door.name);
   return [
     ...(recordings.length === 0 || doors.length === 0 ? [] : await playRecordings(recordings, doors)),
-    ...compareParallel().filter(({ provider, id, door }) => isChosen(provider, id) && names.includes(door)),
+    ...compareParallel().filter(({ provider, id, door }) => isChosen(provider, id) && (values.door ?? door) === door),
     ...(values.cuts ? cutStreams(recordings) : []),
   ];
 }
@@ -56,7 +55,7 @@ function report(results: readonly WireResult[], chosen: readonly RecordingRow[])
   const left = chosen.filter((row) => !played.has(row.id));
   const failures = writeFailures(results);
   const exceptions = writeExceptions(results);
-  const columns = [...wireDoors.map((door) => door.name), cutsColumn];
+  const columns = [...wireDoors.map((door) => door.name), bedrockColumn, cutsColumn];
   write(
     writeTable(
       results,

@@ -6,6 +6,10 @@ export interface WireTarget {
   readonly dialect: WireDialect;
   /** Its entry in the configuration, for a provider at this address. */
   readonly config: (url: string) => string;
+  /** The model that stands for a recording. Absent: the recording's id. */
+  readonly model?: (id: string) => string;
+  /** A door whose callers are sent to another API of the provider than the recorded one. Absent: none. */
+  readonly elsewhere?: string;
 }
 
 /** Kinds of their own among the servers that speak OpenAI's dialect, by the name that they were recorded under. */
@@ -21,7 +25,8 @@ const openAiKinds: Readonly<Record<string, string>> = {
   fireworks: "fireworks",
   cerebras: "cerebras",
   huggingface: "huggingface",
-  ollama: "ollama",
+  // As one of the compatible servers: callers of other dialects get to Ollama's own API.
+  ollama: "openai-compatible",
   vllm: "vllm",
   llamacpp: "llama.cpp",
 };
@@ -61,7 +66,22 @@ export function targetOf({ provider, api }: Pick<Recording, "provider" | "api">)
       return { dialect: "anthropic", config: (url) => entry("anthropic", url) };
     case "generateContent":
     case "streamGenerateContent":
-      return { dialect: "gemini", config: (url) => entry("gemini", `${url}/v1beta`) };
+      return provider === "vertex"
+        ? { dialect: "gemini", config: vertexEntry }
+        : { dialect: "gemini", config: (url) => entry("gemini", `${url}/v1beta`) };
+    case "rawPredict":
+    case "streamRawPredict":
+      return { dialect: "anthropic", config: vertexEntry, model: (id) => `claude-${id}` };
+    case "converse":
+    case "converse-stream":
+      return {
+        dialect: "bedrock",
+        config: (url) =>
+          `{ kind: bedrock, base_url: "${url}", region: us-east-1, access_key_id: AKIDEXAMPLE, secret_access_key: wire }`,
+      };
+    case "api.chat":
+      // Callers of OpenAI's dialect are forwarded to Ollama's door for it.
+      return { dialect: "ollama", config: (url) => entry("ollama", url), elsewhere: "openai" };
     case "v2.chat":
       return { dialect: "cohere", config: (url) => entry("cohere", url) };
     default:
@@ -69,15 +89,26 @@ export function targetOf({ provider, api }: Pick<Recording, "provider" | "api">)
   }
 }
 
+/** APIs that differ from another by their streams only. */
+const families: Readonly<Record<string, string>> = {
+  streamGenerateContent: "generateContent",
+  streamRawPredict: "rawPredict",
+  "converse-stream": "converse",
+};
+
 /** The name of a recorded provider and API in the configuration and the table. */
 export function targetName({ provider, api }: Pick<Recording, "provider" | "api">): string {
-  const family = api === "streamGenerateContent" ? "generateContent" : api;
+  const family = families[api] ?? api;
   return `${provider}.${family}`;
 }
 
 /** A provider that was recorded and has no kind of its own is one of the compatible servers. */
 function openAiKind(provider: string): string {
   return openAiKinds[provider] ?? "openai-compatible";
+}
+
+function vertexEntry(url: string): string {
+  return `{ kind: vertex, base_url: "${url}", project: example, location: us-east5, access_token: wire-token-of-google }`;
 }
 
 function entry(kind: string, baseUrl: string): string {
