@@ -1,3 +1,4 @@
+import { deploymentOperations } from "./openai-family.ts";
 import { createOpenAiKind } from "./openai.ts";
 import type { ProviderKind } from "./provider.ts";
 
@@ -10,6 +11,7 @@ export function createAzureOpenAiKind(apiVersion: string): ProviderKind {
     extensions: false,
     streamOptions: true,
     completions: true,
+    operations: deploymentOperations,
     path: (call, openAiPath) =>
       `/openai/deployments/${encodeURIComponent(call.model)}${openAiPath}?api-version=${encodeURIComponent(apiVersion)}`,
     headers: (apiKey) => (apiKey === undefined ? [] : ["api-key", apiKey]),

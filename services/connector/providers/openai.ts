@@ -1,9 +1,10 @@
 import { createOpenAiChatCodec, createOpenAiEmbedCodec } from "#codec/openai-chat/openai-chat-codec.ts";
+import type { RerankForm } from "#codec/rerank/rerank-codec.ts";
 import { Operation } from "#gen/penstock/type/v1/dialect_pb.ts";
 import { memberText } from "../request/edit-body.ts";
 import { createOpenAiCompletionsKind } from "./openai-completions.ts";
 import { createOpenAiResponsesKind } from "./openai-responses.ts";
-import type { ProviderCall, ProviderKind } from "./provider.ts";
+import type { ForwardedOperations, ProviderCall, ProviderKind } from "./provider.ts";
 
 /** What differs among servers that speak OpenAI's dialect. */
 export interface OpenAiKindOptions {
@@ -18,6 +19,10 @@ export interface OpenAiKindOptions {
   readonly responses?: boolean;
   /** Whether it has the older completions too. Absent: no, and their callers are translated. */
   readonly completions?: boolean;
+  /** The operations that it has beside chat completions and embeddings, and where. Absent: none. */
+  readonly operations?: ForwardedOperations;
+  /** How it orders documents, at `/rerank`. Absent: it does not. */
+  readonly rerank?: RerankForm;
   /** The path below the base URL, where it is not OpenAI's, which is given. */
   readonly path?: (call: ProviderCall, openAiPath: string) => string;
   /** The credential as header fields, where it is not OpenAI's bearer token. */
@@ -33,7 +38,10 @@ export function createOpenAiKind(options: OpenAiKindOptions): ProviderKind {
     embed: createOpenAiEmbedCodec(),
     hasFinalMarker: true,
     defaultBaseUrl: options.defaultBaseUrl,
-    path: (call) => pathOf(call, call.operation === Operation.EMBED ? "/embeddings" : "/chat/completions"),
+    ...(options.operations === undefined ? {} : { operations: options.operations }),
+    ...(options.rerank === undefined ? {} : { rerank: options.rerank }),
+    path: (call) =>
+      pathOf(call, options.operations?.[call.operation] ?? ownPaths[call.operation] ?? "/chat/completions"),
     headers,
     forwardEdits(call, body) {
       const edits = new Map([["model", JSON.stringify(call.model)]]);
@@ -58,6 +66,13 @@ export function createOpenAiKind(options: OpenAiKindOptions): ProviderKind {
     ],
   };
 }
+
+/** Where all servers of the dialect have what they have. */
+const ownPaths: ForwardedOperations = {
+  [Operation.CHAT]: "/chat/completions",
+  [Operation.EMBED]: "/embeddings",
+  [Operation.RERANK]: "/rerank",
+};
 
 function bearerToken(apiKey: string | undefined): readonly string[] {
   return apiKey === undefined ? [] : ["authorization", `Bearer ${apiKey}`];

@@ -1,5 +1,6 @@
 import type { ChatCodec, EmbedCodec } from "#codec/codec.ts";
 import type { CountTokensCodec } from "#codec/count-tokens/count-tokens-codec.ts";
+import type { RerankForm } from "#codec/rerank/rerank-codec.ts";
 import type { Operation } from "#gen/penstock/type/v1/dialect_pb.ts";
 import type { Upstream, UpstreamRequest } from "../upstream/upstream.ts";
 import type { BodyEdits } from "../request/edit-body.ts";
@@ -16,6 +17,9 @@ export interface ProviderCall {
   readonly dialectHeaders?: Readonly<Record<string, string>>;
 }
 
+/** The paths of operations that are forwarded as they came. */
+export type ForwardedOperations = Readonly<Partial<Record<Operation, string>>>;
+
 /** A kind of provider: what is alike for all accounts at it. Small, and the same shape for each. */
 export interface ProviderKind {
   readonly chat: ChatCodec;
@@ -23,6 +27,13 @@ export interface ProviderKind {
   readonly embed?: EmbedCodec;
   /** How the provider counts tokens. Absent where it cannot, so that the gateway estimates. */
   readonly countTokens?: CountTokensCodec;
+  /**
+   * Where the provider has the operations that are forwarded as they came, in the dialect of `chat`: the paths below its
+   * base URL. Those that are not named it does not have.
+   */
+  readonly operations?: ForwardedOperations;
+  /** How the provider orders documents. Absent where it does not. */
+  readonly rerank?: RerankForm;
   /** Other dialects in which the provider chats, for callers who speak them; all others are translated to the first. */
   readonly alsoSpeaks?: readonly ProviderKind[];
   /** The kind that answers for a model, where an account has models of several makers. Absent: this one for all. */

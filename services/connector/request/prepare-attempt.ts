@@ -15,6 +15,8 @@ import type { Provider, ProviderCall } from "../providers/provider.ts";
 import { type BodyEdits, editBody, memberText } from "./edit-body.ts";
 import type { EstimatedAttempt, PreparedAttempt } from "./prepared-attempt.ts";
 import { prepareCount } from "./prepare-count.ts";
+import { prepareForwarded } from "./prepare-forwarded.ts";
+import { prepareRerank } from "./prepare-rerank.ts";
 import { bytesOf, isJson, streamTypeOf, upstreamRequest } from "./upstream-request.ts";
 
 /** What an answer is given that has no id or time of its own. */
@@ -54,6 +56,15 @@ export function prepareAttempt(
         : translateEmbed(request, provider, call, callers);
     case Operation.COUNT_TOKENS:
       return prepareCount(request, provider, call);
+    case Operation.RERANK:
+      return prepareRerank(request, provider, call);
+    case Operation.MODERATE:
+    case Operation.GENERATE_IMAGE:
+    case Operation.EDIT_IMAGE:
+    case Operation.SPEAK:
+    case Operation.TRANSCRIBE:
+    case Operation.TRANSLATE:
+      return prepareForwarded(request, provider, call);
     default:
       throw new CodecError("the operation is not known", { code: "unsupported_feature" });
   }

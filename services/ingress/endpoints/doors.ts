@@ -8,12 +8,15 @@ import {
   inspectGeminiEmbedOne,
   inspectGeminiGenerate,
 } from "../pipeline/inspect-gemini.ts";
+import { inspectOperation } from "../pipeline/inspect-operation.ts";
+import { inspectRerank } from "../pipeline/inspect-rerank.ts";
 import { inspectOpenAiChat, inspectOpenAiEmbeddings } from "../pipeline/inspect-openai.ts";
 import { inspectOpenAiCompletions } from "../pipeline/inspect-openai-completions.ts";
 import { inspectOpenAiResponses } from "../pipeline/inspect-openai-responses.ts";
+import type { BodyType } from "./read-content-type.ts";
 import type { DoorCall, DoorRequest, GenerationDoor } from "./generation.ts";
 
-/** All ways in that generate: OpenAI's, Anthropic's and Google's. */
+/** All ways in at which a model is asked for something: OpenAI's, Anthropic's, Google's and Cohere's. */
 export const doors: readonly GenerationDoor[] = [
   {
     path: "/chat/completions",
@@ -45,6 +48,17 @@ export const doors: readonly GenerationDoor[] = [
     dialect: Dialect.ANTHROPIC_MESSAGES,
     inspect: ({ body }) => ({ operation: Operation.COUNT_TOKENS, inspection: inspectAnthropicCount(body) }),
   },
+  ...["/rerank", "/v2/rerank"].map((path) => ({
+    path,
+    dialect: Dialect.COHERE,
+    inspect: ({ body }: DoorRequest) => ({ operation: Operation.RERANK, inspection: inspectRerank(body) }),
+  })),
+  forwarded("/moderations", Operation.MODERATE),
+  forwarded("/images/generations", Operation.GENERATE_IMAGE),
+  forwarded("/images/edits", Operation.EDIT_IMAGE, ["multipart/form-data", "application/json"]),
+  forwarded("/audio/speech", Operation.SPEAK),
+  forwarded("/audio/transcriptions", Operation.TRANSCRIBE, ["multipart/form-data"]),
+  forwarded("/audio/translations", Operation.TRANSLATE, ["multipart/form-data"]),
   {
     path: "/v1beta/models/",
     dialect: Dialect.GEMINI,
@@ -57,6 +71,20 @@ export const doors: readonly GenerationDoor[] = [
     inspect: inspectGemini,
   },
 ];
+
+/** The door of an operation that goes to providers of OpenAI's dialect as it came. */
+function forwarded(
+  path: string,
+  operation: Operation,
+  takes: readonly BodyType[] = ["application/json"],
+): GenerationDoor {
+  return {
+    path,
+    dialect: Dialect.OPENAI_CHAT,
+    takes,
+    inspect: ({ body, contentType }) => ({ operation, inspection: inspectOperation(body, contentType, operation) }),
+  };
+}
 
 /** Google's paths name the model and what is asked of it: `gemini-2.5-pro:streamGenerateContent`. */
 function inspectGemini({ body, rest, query }: DoorRequest): DoorCall {

@@ -8,6 +8,11 @@ export interface Inspection {
   readonly stream: boolean;
   /** No tokenizer makes more input tokens of this request. */
   readonly inputTokenBound: bigint;
+  /**
+   * How many bytes of text the body amounts to, by which its input is estimated when nobody reports what was used.
+   * Absent: all bytes of the body.
+   */
+  readonly inputTextBytes?: number;
   /** The output limit that the caller set for each candidate; undefined when it set none. */
   readonly outputTokenLimit: bigint | undefined;
   readonly candidates: bigint;

@@ -303,7 +303,7 @@ export class RequestRun {
     }
     this.#attempt = undefined;
     // Its input, and a token for each event that was passed on.
-    const usage = estimateUsage(this.#call.body.length, this.#streamEvents);
+    const usage = estimateUsage(this.#call.inspection.inputTextBytes ?? this.#call.body.length, this.#streamEvents);
     const costNanosUsd = started.prices === undefined ? 0n : priceUsage(started.prices, usage);
     this.#costNanosUsd += costNanosUsd;
     this.#tokens += usage.uncachedInputTokens + usage.outputTokens;
