@@ -26,8 +26,11 @@ export interface CallerBody {
 
 /** What speaks to a caller in the caller's own dialect, whatever the form of its bodies. */
 export interface CallerCodec {
-  /** Reads a request. Throws CodecError; `invalid_json` when the body is not JSON where it should be. */
-  decodeChatRequest(body: Uint8Array): ChatRequest;
+  /**
+   * Reads a request; adds to `dropped` as `ChatCodec.decodeRequest`. Throws CodecError; `invalid_json` when the body is not
+   * JSON where it should be.
+   */
+  decodeChatRequest(body: Uint8Array, dropped?: Set<string>): ChatRequest;
   encodeChatResponse(response: ChatResponse, options: EncodeResponseOptions): CallerBody;
   createChatStreamEncoder(options: EncodeResponseOptions): StreamEncoder;
   /** The media type of a streamed answer. */
@@ -58,7 +61,7 @@ export function createCallerCodec(
   }
   const embedCodec = embed.get(dialect);
   return {
-    decodeChatRequest: (body) => chatCodec.decodeRequest(parseJsonBody(body)),
+    decodeChatRequest: (body, dropped) => chatCodec.decodeRequest(parseJsonBody(body), dropped),
     encodeChatResponse: (response, options) => writeJsonBody(chatCodec.encodeResponse(response, options)),
     createChatStreamEncoder: (options) => chatCodec.createStreamEncoder(options),
     streamContentType: "text/event-stream; charset=utf-8",

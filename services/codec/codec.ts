@@ -126,8 +126,11 @@ export interface ResponseFacts {
 /** One dialect, in both directions. Pure: no I/O, no clock, no randomness. */
 export interface ChatCodec {
   readonly dialect: Dialect;
-  /** Reads a caller's request. Throws CodecError. */
-  decodeRequest(body: JsonObject): ChatRequest;
+  /**
+   * Reads a caller's request. Throws CodecError. What the dialect alone has, and the answer does not depend on, is left
+   * out and added to `dropped`, as in `EncodedRequest.dropped`.
+   */
+  decodeRequest(body: JsonObject, dropped?: Set<string>): ChatRequest;
   /** Writes a request for a provider. Throws CodecError (`unsupported_feature`) where dropping would change the meaning. */
   encodeRequest(request: ChatRequest, options: EncodeRequestOptions): EncodedRequest;
   /** Reads a provider's complete answer. Throws CodecError, or ProviderStreamError for an error with status 200. */

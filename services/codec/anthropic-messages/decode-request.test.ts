@@ -121,3 +121,15 @@ test("reads every kind of block", () => {
   assert.equal(request.responseFormat?.schemaJson, '{"type":"object"}');
   assert.equal(request.endUserId, "u");
 });
+
+test("leaves out what only Anthropic's servers run, and says so, where other tools are left to call", () => {
+  const own = { name: "a", input_schema: { type: "object" } };
+  const search = { type: "web_search_20250305", name: "web_search" };
+  const dropped = new Set<string>();
+  const { tools } = decodeRequest({ ...base, tools: [search, own] }, dropped);
+  assert.deepEqual([tools.map(({ name }) => name), [...dropped]], [["a"], ["tools.web_search_20250305"]]);
+  const forced = { tools: [search, own], tool_choice: { type: "tool", name: "web_search" } };
+  for (const refused of [{ tools: [search] }, forced, { tools: [{ type: "bash_20250124", name: "bash" }, own] }]) {
+    assert.throws(() => decodeRequest({ ...base, ...refused }), CodecError);
+  }
+});

@@ -34,10 +34,11 @@ import {
 const SMALLEST_BUDGET = 1024;
 
 /**
- * Reads an Anthropic request. Throws CodecError for what Anthropic would refuse, and (`unsupported_feature`) for tools
- * that Anthropic's own servers run, since nobody else can. The system prompt becomes the first message.
+ * Reads an Anthropic request. Throws CodecError for what Anthropic would refuse, and (`unsupported_feature`) for what only
+ * Anthropic can do and the answer depends on; what it does not depend on is left out and added to `dropped`. The system
+ * prompt becomes the first message.
  */
-export function decodeRequest(body: JsonObject): ChatRequest {
+export function decodeRequest(body: JsonObject, dropped = new Set<string>()): ChatRequest {
   const model = requireName(body, "model", "");
   const maxOutputTokens = readInteger(body, "max_tokens", "", { min: 1 });
   if (maxOutputTokens === undefined) {
@@ -61,11 +62,12 @@ export function decodeRequest(body: JsonObject): ChatRequest {
   const reasoning = decodeReasoning(body, maxOutputTokens);
   const responseFormat = decodeResponseFormat(body);
   const metadata = readObject(body, "metadata", "");
+  const tools = decodeTools(body, dropped);
   return create(ChatRequestSchema, {
     model,
     messages: [...decodeSystem(body), ...decodeMessages(messages)],
-    tools: decodeTools(body),
-    ...decodeToolChoice(body),
+    tools,
+    ...decodeToolChoice(body, tools),
     maxOutputTokens,
     ...(temperature === undefined ? {} : { temperature }),
     ...(topP === undefined ? {} : { topP }),

@@ -144,6 +144,14 @@ test("ties responses to the open calls of their name, whether ids came or not", 
   ]);
 });
 
+test("leaves out what only Gemini runs, and says so, where functions are left to call", () => {
+  const declared = { functionDeclarations: [{ name: "a" }] };
+  const dropped = new Set<string>();
+  const { tools } = decodeRequest({ ...base, tools: [{ google_search: {} }, declared] }, dropped);
+  assert.deepEqual([tools.map(({ name }) => name), [...dropped]], [["a"], ["tools.googleSearch"]]);
+  assert.throws(() => decodeRequest({ ...base, tools: [{ fileSearch: {} }, declared] }), CodecError);
+});
+
 test("puts a turn together again that a client kept as it came in pieces", () => {
   const model = (...parts: JsonObject[]): JsonObject => ({ role: "model", parts });
   const { messages } = decodeRequest({

@@ -29,9 +29,10 @@ const CONFIG = "generationConfig";
 
 /**
  * Reads a Gemini request. Its URL names the model and whether to stream, so `model` is empty and the caller fills it.
- * Throws CodecError for what Gemini would refuse, and (`unsupported_feature`) for what only Gemini offers.
+ * Throws CodecError for what Gemini would refuse, and (`unsupported_feature`) for what only Gemini offers and the answer
+ * depends on; what it does not depend on is left out and added to `dropped`.
  */
-export function decodeRequest(body: JsonObject): ChatRequest {
+export function decodeRequest(body: JsonObject, dropped = new Set<string>()): ChatRequest {
   const request = camelKeys(body);
   const contents = request["contents"] ?? undefined;
   if (contents === undefined) {
@@ -44,7 +45,7 @@ export function decodeRequest(body: JsonObject): ChatRequest {
     throw unsupported("cachedContent", "is kept by Gemini and cannot be read by another provider");
   }
   const instruction = request["systemInstruction"] ?? undefined;
-  const tools = decodeTools(request);
+  const tools = decodeTools(request, dropped);
   return create(ChatRequestSchema, {
     messages: [
       ...(instruction === undefined ? [] : decodeSystemInstruction(instruction, "systemInstruction")),

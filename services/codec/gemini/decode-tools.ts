@@ -21,14 +21,30 @@ import { toJsonSchema } from "./openapi-schema.ts";
 
 const CALLING_CONFIG = "toolConfig.functionCallingConfig";
 
-/** Reads `tools`. Throws CodecError (`unsupported_feature`) for a tool that Gemini itself runs. */
-export function decodeTools(request: JsonObject): Tool[] {
-  return listOf(request["tools"] ?? [], "tools").flatMap((value, index) => {
+// What Gemini itself runs to know more: an answer without them is an answer.
+const DISPENSABLE: ReadonlySet<string> = new Set([
+  "googleSearch",
+  "googleSearchRetrieval",
+  "urlContext",
+  "codeExecution",
+]);
+
+/**
+ * Reads `tools`. Those that Gemini itself runs are left out and added to `dropped` where functions are left to call. Throws
+ * CodecError (`unsupported_feature`) where none is, and for tools that nothing stands in for.
+ */
+export function decodeTools(request: JsonObject, dropped: Set<string>): Tool[] {
+  const all = listOf(request["tools"] ?? [], "tools").map((value, index) =>
+    camelKeys(requireObject(value, `tools[${index}]`)),
+  );
+  const isLeft = all.some((tool) => listOf(tool["functionDeclarations"] ?? [], "tools").length > 0);
+  return all.flatMap((tool, index) => {
     const path = `tools[${index}]`;
-    const tool = camelKeys(requireObject(value, path));
-    const own = Object.keys(tool).find((key) => key !== "functionDeclarations");
-    if (own !== undefined) {
-      throw unsupported(`${path}.${own}`, "is a tool that only Gemini itself offers");
+    for (const own of Object.keys(tool).filter((key) => key !== "functionDeclarations")) {
+      if (!isLeft || !DISPENSABLE.has(own)) {
+        throw unsupported(`${path}.${own}`, "is a tool that only Gemini itself offers");
+      }
+      dropped.add(`tools.${own}`);
     }
     return listOf(tool["functionDeclarations"] ?? [], `${path}.functionDeclarations`).map((declaration, place) =>
       decodeDeclaration(declaration, `${path}.functionDeclarations[${place}]`),

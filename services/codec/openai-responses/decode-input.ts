@@ -5,6 +5,7 @@ import { unsupported } from "../json/json-fields.ts";
 import { asArray, asObject, asString } from "../json/json-values.ts";
 import { decodeContent } from "./decode-content.ts";
 import { readEncryptedContent } from "./encrypted-content.ts";
+import { readCallName } from "./tool-names.ts";
 
 const ROLES: ReadonlyMap<string, Role> = new Map([
   ["system", Role.SYSTEM],
@@ -61,16 +62,19 @@ class InputReader {
         this.#readReasoning(item);
         break;
       case "function_call":
-        this.#turn().parts.push(
-          toolCallPart({
-            id: asString(item["call_id"]),
-            name: asString(item["name"]),
-            argumentsJson: asString(item["arguments"]).trim() || "{}",
-            signature: this.#nextSignature,
-          }),
-        );
-        this.#nextSignature = "";
+        this.#readCall(item, asString(item["arguments"]).trim() || "{}");
         break;
+      case "custom_tool_call":
+        this.#readCall(item, JSON.stringify({ input: asString(item["input"]) }));
+        break;
+      case "web_search_call":
+      case "code_interpreter_call":
+      case "image_generation_call":
+      case "tool_search_call":
+      case "tool_search_output":
+        // What OpenAI's own tools did in an earlier turn. What came of it is in the text of that turn.
+        break;
+      case "custom_tool_call_output":
       case "function_call_output": {
         const parts = decodeContent(item["output"], `${param}.output`);
         const toolCallId = asString(item["call_id"]);
@@ -80,6 +84,18 @@ class InputReader {
       default:
         throw unsupported(`${param}.type`, `must not be '${type.slice(0, 64)}' with this model`);
     }
+  }
+
+  #readCall(item: JsonObject, argumentsJson: string): void {
+    this.#turn().parts.push(
+      toolCallPart({
+        id: asString(item["call_id"]),
+        name: readCallName(item),
+        argumentsJson,
+        signature: this.#nextSignature,
+      }),
+    );
+    this.#nextSignature = "";
   }
 
   #readMessage(item: JsonObject, param: string): void {

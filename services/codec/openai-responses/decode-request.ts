@@ -22,9 +22,10 @@ const STATEFUL_FIELDS = ["previous_response_id", "conversation", "prompt"];
 
 /**
  * Reads a request for a response. Throws CodecError: with OpenAI's code and the path of the parameter for what OpenAI
- * would refuse, with `unsupported_feature` for what no other dialect can express and the answer depends on.
+ * would refuse, with `unsupported_feature` for what no other dialect can express and the answer depends on. What the
+ * answer does not depend on is left out and added to `dropped`.
  */
-export function decodeRequest(body: JsonObject): ChatRequest {
+export function decodeRequest(body: JsonObject, dropped = new Set<string>()): ChatRequest {
   validateOpenAiResponsesRequest(body);
   for (const field of STATEFUL_FIELDS) {
     if (body[field] !== undefined && body[field] !== null) {
@@ -36,7 +37,7 @@ export function decodeRequest(body: JsonObject): ChatRequest {
   }
   const instructions = asString(body["instructions"]);
   const input = decodeInput(body["input"]);
-  const tools = decodeTools(body);
+  const tools = decodeTools(body, dropped);
   const request = create(ChatRequestSchema, {
     model: asString(body["model"]),
     messages: instructions === "" ? input : [message(Role.SYSTEM, [textPart(instructions)]), ...input],

@@ -7,6 +7,7 @@ import { writeResponseEnd } from "./map-finish-reason.ts";
 import {
   callItem,
   imageItem,
+  kindOfCall,
   messageItem,
   outputRefusal,
   outputText,
@@ -75,7 +76,7 @@ function encodeOutput(candidate: Candidate | undefined, responseId: string): Jso
         }
         closeMessage();
         const call = { ...value.value, argumentsJson: argumentsJson || "{}" };
-        output.push(callItem(writeItemId("fc", responseId, output.length), call, "completed"));
+        output.push(callItem(writeItemId(kindOfCall(call.name), responseId, output.length), call, "completed"));
         break;
       }
       case "image":

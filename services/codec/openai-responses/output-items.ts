@@ -3,6 +3,7 @@ import type { Json, JsonObject } from "../codec.ts";
 import { asArray, asObject } from "../json/json-values.ts";
 import type { WrittenEnd } from "./map-finish-reason.ts";
 import { writeUsage } from "./map-usage.ts";
+import { splitToolName, textOfArguments } from "./tool-names.ts";
 
 /** Whether an item of the output is whole. */
 export type ItemStatus = "in_progress" | "completed" | "incomplete";
@@ -25,7 +26,7 @@ export function writeResponseId(id: string): string {
 }
 
 /** The id of an item: unique in its response, and over responses as far as the id of the response is. */
-export function writeItemId(kind: "msg" | "rs" | "fc" | "ig", responseId: string, outputIndex: number): string {
+export function writeItemId(kind: "msg" | "rs" | "fc" | "ctc" | "ig", responseId: string, outputIndex: number): string {
   return `${kind}_${coreOf(responseId)}_${outputIndex}`;
 }
 
@@ -59,13 +60,30 @@ export function summaryText(text: string): JsonObject {
   return { type: "summary_text", text };
 }
 
-/** A call of a function. */
+/** A call of a tool. */
 export function callItem(
   id: string,
   call: { readonly id: string; readonly name: string; readonly argumentsJson: string },
   status: ItemStatus,
 ): JsonObject {
-  return { id, type: "function_call", status, call_id: call.id, name: call.name, arguments: call.argumentsJson };
+  const { namespace, name, takesText } = splitToolName(call.name);
+  const inside = namespace === "" ? {} : { namespace };
+  return takesText
+    ? {
+        id,
+        type: "custom_tool_call",
+        status,
+        call_id: call.id,
+        name,
+        ...inside,
+        input: textOfArguments(call.argumentsJson),
+      }
+    : { id, type: "function_call", status, call_id: call.id, name, ...inside, arguments: call.argumentsJson };
+}
+
+/** What the id of a call's item begins with. */
+export function kindOfCall(name: string): "fc" | "ctc" {
+  return splitToolName(name).takesText ? "ctc" : "fc";
 }
 
 /** A picture that the model made. */

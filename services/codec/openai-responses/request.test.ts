@@ -234,10 +234,10 @@ for (const [name, fields, param] of [
   ["a stored prompt", { prompt: { id: "p" } }, "prompt"],
   ["background work", { background: true }, "background"],
   ["a tool of the provider", { tools: [{ type: "web_search" }] }, "tools[0].type"],
-  ["a custom tool", { tools: [tool, { type: "custom", name: "x" }] }, "tools[1].type"],
+  ["a tool that the caller runs in OpenAI's form", { tools: [tool, { type: "local_shell" }] }, "tools[1].type"],
   ["the choice of a provider's tool", { tools: [tool], tool_choice: { type: "file_search" } }, "tool_choice"],
   ["a stored item", { input: [{ type: "item_reference", id: "msg_1" }] }, "input[0].type"],
-  ["a call of a provider's tool", { input: [{ type: "web_search_call", id: "ws_1" }] }, "input[0].type"],
+  ["a call of a provider's tool", { input: [{ type: "file_search_call", id: "fs_1" }] }, "input[0].type"],
   [
     "a stored picture",
     { input: [{ role: "user", content: [{ type: "input_image", file_id: "file-1" }] }] },

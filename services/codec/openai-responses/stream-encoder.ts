@@ -7,6 +7,7 @@ import { writeResponseEnd } from "./map-finish-reason.ts";
 import {
   callItem,
   type ItemStatus,
+  kindOfCall,
   messageItem,
   outputRefusal,
   outputText,
@@ -16,6 +17,7 @@ import {
   writeResponseId,
 } from "./output-items.ts";
 import { type OpenItem, StreamEventWriter } from "./stream-event-writer.ts";
+import { textOfArguments } from "./tool-names.ts";
 
 interface OpenPart {
   readonly kind: "output_text" | "refusal";
@@ -34,6 +36,8 @@ interface OpenThought extends OpenItem {
 
 interface OpenCall extends OpenItem {
   readonly start: ToolCallStart;
+  /** Its text is inside its arguments, and is written when they are whole. */
+  readonly takesText: boolean;
   argumentsJson: string;
 }
 
@@ -236,14 +240,19 @@ class ResponsesStreamEncoder implements StreamEncoder {
     if (start.signature !== "") {
       this.#writeSignature(markForNextPart(start.signature));
     }
-    const item = this.#writer.openItem("fc", (id) => callItem(id, { ...start, argumentsJson: "" }, "in_progress"));
-    this.#calls.set(start.callIndex, { ...item, start, argumentsJson: "" });
+    const kind = kindOfCall(start.name);
+    const item = this.#writer.openItem(kind, (id) => callItem(id, { ...start, argumentsJson: "" }, "in_progress"));
+    this.#calls.set(start.callIndex, { ...item, start, takesText: kind === "ctc", argumentsJson: "" });
   }
 
   #continueCall({ callIndex, argumentsJson }: ToolCallDelta): void {
     const call = this.#calls.get(callIndex);
     if (call !== undefined) {
-      this.#writer.writeDelta("response.function_call_arguments.delta", call, "", argumentsJson);
+      if (call.takesText) {
+        this.#writer.grow(argumentsJson.length);
+      } else {
+        this.#writer.writeDelta("response.function_call_arguments.delta", call, "", argumentsJson);
+      }
       call.argumentsJson += argumentsJson;
     } else if (!this.#closedCalls.has(callIndex) || argumentsJson.trim() !== "") {
       throw new CodecError(`the stream continues the tool call ${callIndex}, which is not open`, {
@@ -264,6 +273,16 @@ class ResponsesStreamEncoder implements StreamEncoder {
   #closeCall(call: OpenCall, status: ItemStatus): void {
     this.#calls.delete(call.start.callIndex);
     this.#closedCalls.add(call.start.callIndex);
+    if (call.takesText) {
+      this.#writeInput(call);
+    } else {
+      this.#writeArguments(call, status);
+    }
+    const { id, argumentsJson } = call;
+    this.#writer.closeItem(call, callItem(id, { ...call.start, argumentsJson }, status));
+  }
+
+  #writeArguments(call: OpenCall, status: ItemStatus): void {
     if (call.argumentsJson === "" && status === "completed") {
       this.#writer.writeDelta("response.function_call_arguments.delta", call, "", "{}");
       call.argumentsJson = "{}";
@@ -271,7 +290,13 @@ class ResponsesStreamEncoder implements StreamEncoder {
     const { id, outputIndex, argumentsJson } = call;
     const place = { item_id: id, output_index: outputIndex };
     this.#writer.write("response.function_call_arguments.done", { ...place, arguments: argumentsJson });
-    this.#writer.closeItem(call, callItem(id, { ...call.start, argumentsJson }, status));
+  }
+
+  #writeInput(call: OpenCall): void {
+    const input = textOfArguments(call.argumentsJson);
+    const place = { item_id: call.id, output_index: call.outputIndex };
+    this.#writer.writeDelta("response.custom_tool_call_input.delta", call, "", input);
+    this.#writer.write("response.custom_tool_call_input.done", { ...place, input });
   }
 
   #end(usage: Usage | undefined): void {

@@ -72,7 +72,7 @@ export class StreamEventWriter {
   }
 
   /** Begins an item at the end of the output; `write` makes it from its id. Throws CodecError for too many items. */
-  openItem(kind: "msg" | "rs" | "fc", write: (id: string) => JsonObject): OpenItem {
+  openItem(kind: "msg" | "rs" | "fc" | "ctc", write: (id: string) => JsonObject): OpenItem {
     this.start();
     const outputIndex = this.#output.length;
     if (outputIndex >= MAX_ITEMS) {

@@ -41,9 +41,9 @@ export function validateInput(body: JsonObject): void {
     }
     const type = validateItem(item, param);
     isPartial ||= type === "item_reference" || type === "compaction";
-    if (type === "function_call") {
+    if (type === "function_call" || type === "custom_tool_call") {
       open.add(requireString(item["call_id"], `${param}.call_id`));
-    } else if (type === "function_call_output") {
+    } else if (type === "function_call_output" || type === "custom_tool_call_output") {
       const id = requireString(item["call_id"], `${param}.call_id`);
       if (!isPartial && !open.has(id)) {
         throw brokenRule("input", `No tool call found for function call output with call_id ${id.slice(0, 64)}.`);
@@ -83,6 +83,11 @@ function validateItem(item: JsonObject, param: string): string {
       requireString(item["name"], `${param}.name`);
       requireString(item["arguments"], `${param}.arguments`);
       break;
+    case "custom_tool_call":
+      requireString(item["name"], `${param}.name`);
+      requireString(item["input"], `${param}.input`);
+      break;
+    case "custom_tool_call_output":
     case "function_call_output":
       validateContent(item["output"], `${param}.output`);
       break;

@@ -127,7 +127,8 @@ function translateChat(
   const { kind } = provider;
   const caller = callers.of(request.dialect);
   const options: EncodeResponseOptions = { ...identity(), includeUsage: callerWantsUsage(request) };
-  const encoded = kind.chat.encodeRequest(caller.decodeChatRequest(request.body), {
+  const dropped = new Set<string>();
+  const encoded = kind.chat.encodeRequest(caller.decodeChatRequest(request.body, dropped), {
     model: request.model,
     stream: request.stream,
     defaultMaxOutputTokens:
@@ -138,7 +139,7 @@ function translateChat(
   return {
     request: upstreamRequest(provider, call, body),
     kind: provider.kind,
-    dropped: encoded.dropped,
+    dropped: dropped.size === 0 ? encoded.dropped : [...dropped.union(new Set(encoded.dropped))].toSorted(),
     createReader(contentType) {
       if (!call.stream) {
         if (!isJson(contentType)) {
