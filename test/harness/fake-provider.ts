@@ -16,7 +16,7 @@ export interface ProviderRequest {
   readonly body: Buffer;
   /** The body as JSON; an empty object when it is none. */
   readonly json: Readonly<Record<string, unknown>>;
-  /** The model that it asks for, from the body or from Google's or Bedrock's path; empty when it names none. */
+  /** The model that it asks for, from the body, JSON or a form, or from the path; empty when it names none. */
   readonly model: string;
   readonly stream: boolean;
   /** When the whole body was there. */
@@ -162,7 +162,7 @@ async function readRequest(req: http.IncomingMessage, id: number): Promise<Excha
   const body = Buffer.concat(chunks);
   const path = req.url ?? "";
   const json = parseObject(body);
-  const named = json["model"];
+  const named = json["model"] ?? /name="model"\r\n\r\n([^\r]*)/.exec(body.toString("latin1"))?.[1];
   const inPath = /\/models?\/([^:/?]+)[:/]/.exec(path)?.[1];
   return {
     id,
