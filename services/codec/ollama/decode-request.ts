@@ -79,7 +79,7 @@ function decodeMessages(messages: readonly Json[]): Message[] {
     const name = readString(said, "tool_name", path) ?? readString(said, "name", path) ?? "";
     const given = readString(said, "tool_call_id", path);
     const named = open.findIndex((call) => (given === undefined ? call.name === name : call.id === given));
-    const [answered] = open.splice(Math.max(named, 0), 1);
+    const [answered] = named === -1 && given !== undefined ? [] : open.splice(Math.max(named, 0), 1);
     const toolCallId = given ?? answered?.id ?? placeToolCallId(callCount);
     const text = readString(said, "content", path) ?? "";
     return toolResultPart({ toolCallId, name, parts: text === "" ? [] : [textPart(text)] });
