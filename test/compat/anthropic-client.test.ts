@@ -128,7 +128,10 @@ inBothModes("Anthropic's own client", threeFamilies, (context) => {
     for await (const model of client.models.list()) {
       names.push(model.id);
     }
-    assert.deepEqual(names.toSorted(), ["claude", "flash", "gemini-vectors", "gpt", "vectors"]);
+    assert.ok(
+      families.every((model) => names.includes(model)),
+      names.join(),
+    );
     assert.equal((await client.models.retrieve("flash")).type, "model");
   });
 

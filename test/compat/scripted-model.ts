@@ -8,7 +8,11 @@ import { finalText, structuredAnswer, type Turn, thoughtSignature, thoughtText, 
  * the city of Paris, and says its final text once a tool has answered. Where JSON is asked for, it gives JSON.
  */
 export function scriptedModel(request: ProviderRequest): ScriptedAnswer {
-  const turn = nextTurn(request);
+  return writeTurn(request, nextTurn(request));
+}
+
+/** A turn as the dialect of the request's path has it, streamed if it asks for that. */
+export function writeTurn(request: ProviderRequest, turn: Turn): ScriptedAnswer {
   if (request.path.includes("enerateContent")) {
     return writeGemini(request, turn);
   }

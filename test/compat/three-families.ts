@@ -17,6 +17,9 @@ models:
   gpt: { route: [{ target: openai/gpt }], retry: { attempts: 1 } }
   claude: { route: [{ target: anthropic/claude }], retry: { attempts: 1 } }
   flash: { route: [{ target: gemini/flash }], retry: { attempts: 1 } }
+  # Names that coding agents know, at providers that do not.
+  gpt-5.5: { route: [{ target: gemini/flash }], retry: { attempts: 1 } }
+  claude-opus-4-8: { route: [{ target: gemini/flash }], retry: { attempts: 1 } }
   vectors: { route: [{ target: openai/vectors }], retry: { attempts: 1 } }
   gemini-vectors: { route: [{ target: gemini/gemini-vectors }], retry: { attempts: 1 } }
 prices: { overrides: { openai/gpt: { input: $1/M, output: $1/M } } }
