@@ -65,6 +65,20 @@ prices:
       assert.equal(row?.costNanosUsd, 43_000n);
     });
 
+    test("answers Voyage's callers in their form, whoever orders", async () => {
+      context.provider.script("v-1", json(voyage));
+      const asked = { query: "ruby", documents, model: "voyage", top_k: 2, truncation: true };
+      assert.equal((await ask(asked)).text, JSON.stringify(voyage));
+      assert.deepEqual(context.provider.requestsOf("v-1").at(-1)?.json, { ...asked, model: "v-1" });
+      context.provider.script("c-1", json(cohere));
+      const other = JSON.parse((await ask({ ...asked, model: "cohere" })).text) as typeof voyage;
+      assert.deepEqual(
+        other.data.map(({ index }) => index),
+        [0, 2],
+      );
+      assert.equal(context.provider.requestsOf("c-1").at(-1)?.json["top_n"], 2);
+    });
+
     test("gives Cohere's callers the documents that Cohere does not repeat", async () => {
       context.provider.script("c-1", json(cohere));
       const reply = await ask({ ...body, documents: documents.map((text) => ({ text })), return_documents: true });

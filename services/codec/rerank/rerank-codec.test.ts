@@ -20,7 +20,8 @@ test("passes a request on where the provider has the same form, and only there",
   assert.deepEqual(forwardedTo({ top_n: 1, unheard_of: 1 }), ["cohere", "jina"]);
   assert.deepEqual(forwardedTo({ return_documents: true }), ["jina"]);
   assert.deepEqual(forwardedTo({ documents: [{ text: "a" }] }), ["jina"]);
-  assert.deepEqual(forwardedTo({ top_k: 1 }), []);
+  assert.deepEqual(forwardedTo({ top_k: 1 }), ["voyage"]);
+  assert.deepEqual(forwardedTo({ top_k: null, truncation: true, return_documents: true }), ["voyage"]);
 });
 
 test("writes each form, and names what it leaves out", () => {
@@ -62,6 +63,13 @@ test("reads every form of answer, and writes the callers'", () => {
       ...rest,
     });
   }
+  const [first] = answers;
+  assert.deepEqual(encodeRerankAnswer(decodeRerankAnswer(first?.[0] ?? {}), { ...request, form: "voyage" }, "m"), {
+    object: "list",
+    data: [{ relevance_score: 0.5, index: 1, document: "b" }],
+    model: "m",
+    usage: { total_tokens: 0 },
+  });
   assert.throws(() => decodeRerankAnswer({ error: { message: "no" } }), ProviderStreamError);
   for (const body of [{}, { results: "x" }, { results: [{}] }, { results: [{ index: 0 }] }]) {
     assert.throws(() => decodeRerankAnswer(body), CodecError);

@@ -12,7 +12,12 @@ export interface RerankRequest {
   /** Whether the documents are to be repeated in the answer. */
   readonly returnDocuments: boolean;
   readonly maxTokensPerDocument: number | undefined;
+  /** In whose form the caller asks, and wants to be answered: Cohere's, which is Jina's too, or Voyage's. */
+  readonly form: AnswerForm;
 }
+
+/** The forms of answers: `results`, or a list of `data`. */
+export type AnswerForm = "cohere" | "voyage";
 
 /** What a provider made of it. */
 export interface RerankAnswer {
@@ -24,28 +29,28 @@ export interface RerankAnswer {
   readonly totalTokens: number | undefined;
 }
 
-/** How a provider's rerank differs from the one that callers use, which is Cohere's and Jina's. */
+/** How a provider orders documents. */
 export interface RerankForm {
   /** The member that says how many are wanted. */
   readonly limitMember: "top_n" | "top_k";
-  /** Whether answers have the callers' form, so that they can be passed on as they are. */
-  readonly answersAlike: boolean;
+  /** In whose form it is asked and answers; undefined when it is asked in one and answers in the other. */
+  readonly form: AnswerForm | undefined;
   /** Whether it takes documents that are objects, and repeats documents in its answers. */
   readonly repeatsDocuments: boolean;
 }
 
 /** The forms that are in use. */
 export const rerankForms = {
-  cohere: { limitMember: "top_n", answersAlike: true, repeatsDocuments: false },
-  jina: { limitMember: "top_n", answersAlike: true, repeatsDocuments: true },
-  fireworks: { limitMember: "top_n", answersAlike: false, repeatsDocuments: false },
-  voyage: { limitMember: "top_k", answersAlike: false, repeatsDocuments: false },
+  cohere: { limitMember: "top_n", form: "cohere", repeatsDocuments: false },
+  jina: { limitMember: "top_n", form: "cohere", repeatsDocuments: true },
+  fireworks: { limitMember: "top_n", form: undefined, repeatsDocuments: false },
+  voyage: { limitMember: "top_k", form: "voyage", repeatsDocuments: true },
 } as const satisfies Readonly<Record<string, RerankForm>>;
 
 /** The most documents of one request. */
 const MOST_DOCUMENTS = 10_000;
 
-/** Reads a caller's request: Cohere's and Jina's members, and Voyage's name of the limit. Throws CodecError. */
+/** Reads a caller's request in any form: only Voyage's clients send `top_k` and `truncation`. Throws CodecError. */
 export function decodeRerankRequest(body: JsonObject): RerankRequest {
   const { query, documents } = body;
   if (query === undefined) {
@@ -74,14 +79,14 @@ export function decodeRerankRequest(body: JsonObject): RerankRequest {
     topN: readCount(body, "top_n") ?? readCount(body, "top_k"),
     returnDocuments: body["return_documents"] === true,
     maxTokensPerDocument: readCount(body, "max_tokens_per_doc"),
+    form: body["top_k"] === undefined && body["truncation"] === undefined ? "cohere" : "voyage",
   };
 }
 
 /** Whether a provider of this form can be given a caller's body as it is, and the caller its answer. */
 export function isForwardable(body: JsonObject, request: RerankRequest, form: RerankForm): boolean {
   return (
-    form.answersAlike &&
-    (body["top_k"] ?? undefined) === undefined &&
+    form.form === request.form &&
     (form.repeatsDocuments ||
       ((body["return_documents"] ?? undefined) === undefined &&
         request.documents.every((document) => typeof document === "string")))
@@ -143,8 +148,20 @@ export function decodeRerankAnswer(body: JsonObject): RerankAnswer {
   };
 }
 
-/** Writes an answer for a caller, with the documents where they are wanted. */
+/** Writes an answer in the caller's form, with the documents where they are wanted. */
 export function encodeRerankAnswer(answer: RerankAnswer, request: RerankRequest, model: string): JsonObject {
+  if (request.form === "voyage") {
+    return {
+      object: "list",
+      data: answer.results.map(({ index, score }) => ({
+        relevance_score: score,
+        index,
+        ...(request.returnDocuments ? { document: textOf(request.documents[index] ?? "", index) } : {}),
+      })),
+      model,
+      usage: { total_tokens: answer.totalTokens ?? 0 },
+    };
+  }
   return {
     ...(answer.id === "" ? {} : { id: answer.id }),
     model,
