@@ -1,5 +1,5 @@
 import { writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Client, createClient, type Interceptor } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
@@ -54,13 +54,15 @@ export async function startPenstock(options: PenstockOptions): Promise<StartedPe
   const config = join(directory, "penstock.yaml");
   writeFileSync(config, configText(options.upstreamUrl));
   const main = join(options.root ?? thisRoot, "services/main.ts");
+  // By the environment, since a mesh starts processes of its own.
   const profile =
-    options.profileDirectory === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${options.profileDirectory}`];
+    options.profileDirectory === undefined
+      ? {}
+      : { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${resolve(options.profileDirectory)}` };
   const process_ = await startPinned({
     name: options.name,
     command: process.execPath,
     arguments: [
-      ...profile,
       main,
       options.mode === "mesh" ? "mesh" : "start",
       "--config",
@@ -70,7 +72,7 @@ export async function startPenstock(options: PenstockOptions): Promise<StartedPe
       "--directory",
       join(directory, "storage"),
     ],
-    env: { PENSTOCK_ADMIN_KEY: adminKey },
+    env: { PENSTOCK_ADMIN_KEY: adminKey, ...profile },
     folder: directory,
     readyLine: /^(?:ingress +)?url +(http:\/\/\S+)$/,
   });
