@@ -3,6 +3,7 @@ import { describe, test } from "node:test";
 import { listRecordings, type RecordingRow, readRecordingsOf } from "../harness/recordings.ts";
 import { wireDoors } from "../wire/doors.ts";
 import { compareParallel } from "../wire/parallel.ts";
+import { playOperations } from "../wire/play-operations.ts";
 import { playRecordings } from "../wire/play-recordings.ts";
 import { targetName, targetOf } from "../wire/wire-targets.ts";
 import { writeFailures } from "../wire/write-report.ts";
@@ -20,6 +21,12 @@ if (rows === undefined) {
   describe("answers recorded at providers", () => {
     test("come out of every door as they were recorded", async () => {
       const results = await playRecordings(readRecordingsOf(choose(rows)), wireDoors);
+      assert.ok(results.length > 0);
+      assert.equal(writeFailures(results), "");
+    });
+
+    test("of other operations pass through the door of their own dialect", async () => {
+      const results = await playOperations(rows);
       assert.ok(results.length > 0);
       assert.equal(writeFailures(results), "");
     });

@@ -4,6 +4,7 @@ import { listRecordings, type RecordingRow, readRecordingsOf } from "../harness/
 import { cutsColumn, cutStreams } from "./cuts.ts";
 import { wireDoors } from "./doors.ts";
 import { bedrockColumn, compareParallel } from "./parallel.ts";
+import { operationsColumn, playOperations } from "./play-operations.ts";
 import { playRecordings, type WireResult } from "./play-recordings.ts";
 import { isChatApi, targetOf } from "./wire-targets.ts";
 import { writeExceptions, writeFailures, writeTable } from "./write-report.ts";
@@ -28,7 +29,10 @@ if (rows === undefined) {
   write("The recordings are not there: nothing to play (they belong in ../shared/wire beside the project).\n");
 } else {
   const chosen = rows.filter((row) => isChosen(row.provider, row.id));
-  const results = await playChosen(chosen.filter((row) => targetOf(row) !== undefined));
+  const results = [
+    ...(await playChosen(chosen.filter((row) => targetOf(row) !== undefined))),
+    ...(values.door === undefined || values.door === operationsColumn ? await playOperations(chosen) : []),
+  ];
   report(results, chosen);
   if (values.json !== undefined) {
     writeFileSync(values.json, `${JSON.stringify(results, undefined, 1)}\n`);
@@ -55,7 +59,7 @@ function report(results: readonly WireResult[], chosen: readonly RecordingRow[])
   const left = chosen.filter((row) => !played.has(row.id));
   const failures = writeFailures(results);
   const exceptions = writeExceptions(results);
-  const columns = [...wireDoors.map((door) => door.name), bedrockColumn, cutsColumn];
+  const columns = [...wireDoors.map((door) => door.name), bedrockColumn, operationsColumn, cutsColumn];
   write(
     writeTable(
       results,
@@ -63,7 +67,7 @@ function report(results: readonly WireResult[], chosen: readonly RecordingRow[])
     ),
   );
   write(`\nno provider kind yet: ${countApis(left.filter((row) => isChatApi(row.api)))}\n`);
-  write(`not conversations: ${countApis(left.filter((row) => !isChatApi(row.api)))}\n`);
+  write(`no door yet: ${countApis(left.filter((row) => !isChatApi(row.api)))}\n`);
   write(exceptions === "" ? "" : `\nexceptions:\n${exceptions}`);
   write(failures === "" ? "" : `\nfailures:\n${failures}`);
   const failed = results.filter((result) => result.failures.length > 0).length;
