@@ -47,7 +47,7 @@ test("gives back every field of an event", async () => {
     },
     costNanosUsd: 9_000_000_000_000_000_001n,
     priceSource: "catalogue",
-    leaseId: randomUUID(),
+    leaseIds: [randomUUID(), randomUUID()],
     finishReason: FinishReason.LENGTH,
     providerRequestId: "req_1",
     startTime: { seconds: baseSeconds, nanos: 123_456_000 },
@@ -196,9 +196,9 @@ test("rejects, and buries nothing, when the database refuses for a reason of its
 test("sums leases, of all their attempts", async () => {
   const [a, b] = [randomUUID(), randomUUID()];
   await ingestEvents(store, [
-    newEvent({ leaseId: a, costNanosUsd: 1n, final: false }),
-    newEvent({ leaseId: a, costNanosUsd: 2n }),
-    newEvent({ leaseId: b, costNanosUsd: 4n }),
+    newEvent({ leaseIds: [a], costNanosUsd: 1n, final: false }),
+    newEvent({ leaseIds: [a], costNanosUsd: 2n }),
+    newEvent({ leaseIds: [b], costNanosUsd: 4n }),
     newEvent({ costNanosUsd: 8n }),
   ]);
   assert.deepEqual(

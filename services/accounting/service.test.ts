@@ -159,7 +159,7 @@ test("returns a request with its attempts in order and their cost", async () => 
 
 test("sums leases, and those it does not know as 0", async () => {
   const lease = randomUUID();
-  await client.ingest({ events: [event({ start: "2026-04-01T00:00:00Z", leaseId: lease, costNanosUsd: 9n })] });
+  await client.ingest({ events: [event({ start: "2026-04-01T00:00:00Z", leaseIds: [lease], costNanosUsd: 9n })] });
   assert.deepEqual((await client.sumLeases({ leaseIds: [lease, "unknown"] })).costNanosUsd, {
     [lease]: 9n,
     unknown: 0n,

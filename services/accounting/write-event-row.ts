@@ -32,6 +32,7 @@ export function writeEventRow(event: UsageEvent): string {
   row += text("k", event.keyId);
   row += text("t", event.teamId);
   row += text("o", event.organizationId);
+  row += text("u", event.userId);
   row += tags(event.tags);
   row += number("op", event.operation);
   row += number("dia", event.dialect);
@@ -45,7 +46,7 @@ export function writeEventRow(event: UsageEvent): string {
   row += usage(event.usage);
   row += integer("cost", event.costNanosUsd);
   row += text("src", event.priceSource);
-  row += text("lease", event.leaseId);
+  row += texts("lease", event.leaseIds);
   row += number("fin", event.finishReason);
   row += text("prid", event.providerRequestId);
   row += time("st", event.startTime);
@@ -66,6 +67,8 @@ function usage(value: Usage | undefined): string {
         integer("cw1", value.cacheWrite1hTokens) +
         integer("ai", value.audioInputTokens) +
         integer("ao", value.audioOutputTokens) +
+        integer("ii", value.imageInputTokens ?? 0n) +
+        integer("io", value.imageOutputTokens ?? 0n) +
         flag("est", value.estimated);
 }
 
@@ -79,6 +82,10 @@ function tags(value: Readonly<Record<string, string>>): string {
 
 function text(name: string, value: string): string {
   return value === "" ? "" : `,"${name}":${quote(value)}`;
+}
+
+function texts(name: string, values: readonly string[]): string {
+  return values.length === 0 ? "" : `,"${name}":[${values.map(quote).join(",")}]`;
 }
 
 function quote(value: string): string {

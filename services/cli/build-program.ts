@@ -117,6 +117,7 @@ export function buildProgram(deps: ProgramDeps): Program {
       createQuotaModule({
         mesh,
         config: config.current.quota,
+        limits: selectLive(config, (root) => root.limits),
         databaseUrl: () => databaseUrl,
         adminKey: deps.adminKey,
         onBootstrap: deps.onBootstrap,

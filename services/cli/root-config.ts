@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { quotaConfig } from "../quota/module.ts";
+import { limitsConfig, quotaConfig } from "../quota/module.ts";
 import { cacheConfig } from "../cache/module.ts";
 import { providersConfig } from "../connector/module.ts";
 import { journalConfig, serverConfig } from "../ingress/module.ts";
@@ -48,6 +48,7 @@ export const rootConfig = z.strictObject({
   models: modelsConfig,
   prices: pricesConfig,
   cache: cacheConfig,
+  limits: limitsConfig,
   quota: quotaConfig,
   journal: journalConfig,
   telemetry: z

@@ -24,7 +24,8 @@ const retireAfterMs = 15 * 60_000;
 
 /** Makes the connector: one set of providers for each version of the configuration, the old one retired. */
 export function createConnectorModule(deps: ConnectorModuleDeps): Module {
-  const open = (config: ProvidersConfig): ProviderSet => createProviderSet(config, { random: Math.random, now: Date.now });
+  const open = (config: ProvidersConfig): ProviderSet =>
+    createProviderSet(config, { random: Math.random, now: Date.now });
   let current = open(deps.providers.current);
   const retired = new Map<ProviderSet, NodeJS.Timeout>();
   let unsubscribe: (() => void) | undefined;

@@ -12,12 +12,24 @@ export interface Waiter {
   refuse(reason: WaitRefusal): void;
 }
 
+/** What is known here of a budget that is made by its first lease. */
+export interface BudgetRule {
+  readonly limitNanosUsd: bigint;
+  readonly provider: string | undefined;
+}
+
 /**
  * One budget of this process: its slice, and the requests that wait for it, in order. At most one synchronisation with
  * the store runs at a time.
  */
 export class Account {
   readonly budgetId: string;
+  /** What the budget allows in all, in nano-US-dollars; undefined where the store knows. */
+  limitNanosUsd: bigint | undefined;
+  /** The provider whose costs alone count; undefined when all do. */
+  readonly provider: string | undefined;
+  /** What the budget had left for any lease when the store last told; undefined before. */
+  roomNanosUsd: bigint | undefined;
   /** What this process may decide about; undefined until it is first needed, and after it was given back. */
   slice: Slice | undefined;
   /** When a request last used it, in milliseconds. */
@@ -27,8 +39,10 @@ export class Account {
   isSyncing = false;
   #waiters: Waiter[] = [];
 
-  constructor(budgetId: string) {
+  constructor(budgetId: string, rule?: BudgetRule) {
     this.budgetId = budgetId;
+    this.limitNanosUsd = rule?.limitNanosUsd;
+    this.provider = rule?.provider;
   }
 
   /** How many requests wait for more, or for the store's word that there is no more. */

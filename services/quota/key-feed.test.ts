@@ -3,12 +3,13 @@ import { test } from "node:test";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { QuotaService } from "#gen/penstock/quota/v1/quota_service_pb.ts";
 import { createMesh } from "#kit/mesh/create-mesh.ts";
-import { mapKeyRecord } from "./key-directory.ts";
 import { KeyFeed } from "./key-feed.ts";
 import { createQuotaService } from "./service.ts";
 import { createTestQuota, testKey } from "./testing.ts";
 
-const record = (id: string) => mapKeyRecord({ ...testKey({ id }), revokeTimeMs: undefined, revision: 1n });
+const { directory } = createTestQuota().quota;
+const record = (id: string) =>
+  directory.recordOf({ key: { ...testKey({ id }), revokeTimeMs: undefined, revision: 1n }, found: undefined });
 
 test("says complete with the last of what was there at the start, even when that is nothing", async () => {
   const empty = new KeyFeed([], 10, () => undefined);

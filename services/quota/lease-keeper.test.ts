@@ -96,12 +96,12 @@ test("drops a lease that was taken away, and goes on with another", async () => 
   const [first] = [await reserve(test.quota, test.key, "a", 100n)];
   assert.ok(first.kind === "held");
   await test.budgets.expireLeases();
-  await test.budgets.reconcileLease(first.hold.leaseId, 100n, 0);
+  await test.budgets.reconcileLease(leaseOf(first), 100n, 0);
   await test.quota.tick();
   await settle(test, "a", 100n);
   await test.quota.tick();
   const second = await reserve(test.quota, test.key, "b", 100n);
-  assert.ok(second.kind === "held" && second.hold.leaseId !== first.hold.leaseId);
+  assert.ok(second.kind === "held" && leaseOf(second) !== leaseOf(first));
   assert.equal(test.shared.budgets.get(keyBudgetId(test.key.id))?.spent, 100n);
 });
 
@@ -115,7 +115,7 @@ test("applies a lower limit at once, and a higher one", async () => {
   assert.equal((await reserve(test.quota, test.key, "d", 60n)).kind, "held");
   await change(test, undefined);
   const free = await reserve(test.quota, test.key, "e", 1_000_000n);
-  assert.equal(free.kind === "held" && free.hold.leaseId, "");
+  assert.equal(leaseOf(free), "");
 });
 
 test("charges a cost above the hold in full and admits nothing more", async () => {
@@ -211,12 +211,19 @@ async function reserve(
 ): Promise<QuotaOutcome> {
   const entry = quota.directory.get(key.id);
   assert.ok(entry !== undefined);
-  return quota.reserve(entry, { requestId, cost, minimum, tokens: 1 });
+  return quota.reserve(entry, { requestId, cost, minimum, tokens: 1 }, noFacts);
+}
+
+const noFacts = { tags: {}, model: "", providers: [] };
+
+function leaseOf(outcome: QuotaOutcome): string {
+  assert.ok(outcome.kind === "held");
+  return outcome.hold.parts[0]?.slice.leaseId ?? "";
 }
 
 function settle({ quota, key }: OpenQuota, requestId: string, cost: bigint) {
-  const leaseId = quota.directory.get(key.id)?.limits.accounts[0]?.slice?.leaseId ?? "gone";
-  return quota.settle({ requestId, keyId: key.id, leaseId, cost, tokens: 1 });
+  const leaseId = quota.keeper.account(keyBudgetId(key.id)).slice?.leaseId ?? "gone";
+  return quota.settle({ requestId, keyId: key.id, leaseIds: [leaseId], cost, providerCosts: {}, tokens: 1 });
 }
 
 function leased({ shared, key }: OpenQuota): bigint {

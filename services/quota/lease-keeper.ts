@@ -1,4 +1,4 @@
-import { Account, type Waiter } from "./budget-account.ts";
+import { Account, type BudgetRule, type Waiter } from "./budget-account.ts";
 import { Slice } from "./slice.ts";
 import type { BudgetStore, LeaseSync, LeaseSyncResult } from "./store/store.ts";
 import { withDeadline } from "./with-deadline.ts";
@@ -33,33 +33,57 @@ export interface LeaseKeeperDeps {
   readonly options: LeaseKeeperOptions;
   /** Hears of failures in the background. */
   readonly onError: (error: unknown) => void;
+  /** Hears how much of a budget is left for any lease each time the store says so. */
+  readonly onRoom?: (account: Account, roomNanosUsd: bigint) => void;
 }
 
 const flushBatch = 500;
 const maxFruitless = 3;
+const forgetIntervalMs = 60_000;
+// Longer than any request waits for its budget.
+const forgetAfterMs = 600_000;
 
 /** Keeps the slices of all budgets of this process in step with the store. */
 export class LeaseKeeper {
   readonly #accounts = new Map<string, Account>();
   readonly #open = new Set<Account>();
+  readonly #bySlice = new Map<string, Account>();
   readonly #refills = new Set<Promise<void>>();
   readonly #deps: LeaseKeeperDeps;
   #lastContactMs = Number.NEGATIVE_INFINITY;
   #refusingUntilMs = Number.NEGATIVE_INFINITY;
+  #lastForgotMs = 0;
   #isStopped = false;
 
   constructor(deps: LeaseKeeperDeps) {
     this.#deps = deps;
   }
 
-  /** The budget as this process sees it; there are as many as budgets that were asked for. */
-  account(budgetId: string): Account {
+  /**
+   * The budget as this process sees it. `rule` is for budgets whose limit the store does not know; those are forgotten
+   * when nobody has used them for a while, since there is one for each window.
+   */
+  account(budgetId: string, rule?: BudgetRule): Account {
     let account = this.#accounts.get(budgetId);
     if (account === undefined) {
-      account = new Account(budgetId);
+      account = new Account(budgetId, rule);
       this.#accounts.set(budgetId, account);
+    } else if (rule !== undefined) {
+      account.limitNanosUsd = rule.limitNanosUsd;
     }
+    account.lastUseMs = this.#deps.now();
     return account;
+  }
+
+  /** The open slice of a lease, with the provider whose costs it counts; undefined when this process has none of that name. */
+  findSlice(leaseId: string): { readonly slice: Slice; readonly provider: string | undefined } | undefined {
+    const account = this.#bySlice.get(leaseId);
+    return account?.slice === undefined ? undefined : { slice: account.slice, provider: account.provider };
+  }
+
+  /** How many budgets are remembered. */
+  get accounts(): number {
+    return this.#accounts.size;
   }
 
   /** How many budgets have a slice. */
@@ -92,6 +116,7 @@ export class LeaseKeeper {
    */
   async flush(): Promise<void> {
     const nowMs = this.#deps.now();
+    this.#forgetUnused(nowMs);
     const { idleMs, extendMs } = this.#deps.options;
     const due: Account[] = [];
     let unchanged: Account | undefined;
@@ -154,7 +179,7 @@ export class LeaseKeeper {
         slice.giveUpAvailable();
         this.#setSlice(account, undefined);
       }
-      return this.#describe(slice, { need: 0n, minimum: 0n, close });
+      return this.#describe(account, slice, { need: 0n, minimum: 0n, close });
     });
     try {
       const results = await this.#ask(syncs, this.#deps.options.flushTimeoutMs);
@@ -186,11 +211,29 @@ export class LeaseKeeper {
   }
 
   #setSlice(account: Account, slice: Slice | undefined): void {
+    if (account.slice !== undefined) {
+      this.#bySlice.delete(account.slice.leaseId);
+    }
     account.slice = slice;
     if (slice === undefined) {
       this.#open.delete(account);
     } else {
       this.#open.add(account);
+      this.#bySlice.set(slice.leaseId, account);
+    }
+  }
+
+  /** Past windows leave budgets behind. One that is still named by a request's limits is made again when it is used. */
+  #forgetUnused(nowMs: number): void {
+    if (nowMs - this.#lastForgotMs < forgetIntervalMs) {
+      return;
+    }
+    this.#lastForgotMs = nowMs;
+    for (const [id, account] of this.#accounts) {
+      const isUnused = account.slice === undefined && account.waiting === 0 && !account.isSyncing;
+      if (account.limitNanosUsd !== undefined && isUnused && nowMs - account.lastUseMs > forgetAfterMs) {
+        this.#accounts.delete(id);
+      }
     }
   }
 
@@ -212,7 +255,7 @@ export class LeaseKeeper {
         const slice = this.#openSlice(account);
         const missing = first.cost - slice.available;
         const least = first.minimum - slice.available;
-        const sync = this.#describe(slice, {
+        const sync = this.#describe(account, slice, {
           need: missing > 0n ? missing : 0n,
           minimum: least > 0n ? least : 0n,
           close: false,
@@ -239,12 +282,14 @@ export class LeaseKeeper {
   }
 
   #describe(
+    account: Account,
     slice: Slice,
     ask: { readonly need: bigint; readonly minimum: bigint; readonly close: boolean },
   ): LeaseSync {
     return {
       leaseId: slice.leaseId,
       budgetId: slice.budgetId,
+      limit: account.limitNanosUsd,
       isNew: slice.isNew,
       sequence: slice.nextSequence(),
       granted: slice.granted,
@@ -276,6 +321,8 @@ export class LeaseKeeper {
         if (!closed) {
           slice.setGranted(result.granted);
         }
+        account.roomNanosUsd = result.room;
+        this.#deps.onRoom?.(account, result.room);
         return result.room;
       case "lost":
         slice.isLost = true;

@@ -118,10 +118,12 @@ test("holds, settles and reports a budget to the nano-dollar", async () => {
   const cost = { costNanosUsd: 300n, minimumCostNanosUsd: 300n };
   const first = await quota.reserve({ requestId: "a", keyId, ...cost });
   assert.equal(first.heldNanosUsd, 300n);
-  assert.notEqual(first.leaseId, "");
+  assert.equal(first.leases.length, 1);
   assert.equal((await quota.reserve({ requestId: "b", keyId, ...cost })).heldNanosUsd, 300n);
   await quota.settle({
-    settlements: [{ requestId: "a", keyId, leaseId: first.leaseId, costNanosUsd: 299n, tokens: 5n }],
+    settlements: [
+      { requestId: "a", keyId, leaseIds: first.leases.map(({ leaseId }) => leaseId), costNanosUsd: 299n, tokens: 5n },
+    ],
   });
   const state = (await keys.getKey({ keyId })).key;
   assert.deepEqual([state?.spentNanosUsd, state?.heldNanosUsd], [299n, 300n]);
@@ -129,7 +131,14 @@ test("holds, settles and reports a budget to the nano-dollar", async () => {
     quota.reserve({ requestId: "c", keyId, costNanosUsd: 500n, minimumCostNanosUsd: 500n }),
     (error) => {
       const detail = errorDetailOf(error);
-      assert.deepEqual(detail.metadata, { limit: "budget", value: "1000" });
+      assert.deepEqual(detail.metadata, {
+        limit: "budget",
+        scope: "key",
+        scope_id: keyId,
+        window: "lifetime",
+        value: "1000",
+        used: "599",
+      });
       return detail.reason === ErrorReason.BUDGET_EXHAUSTED;
     },
   );
@@ -142,10 +151,16 @@ test("refuses beyond a rate limit with its value, its use and when to come back"
   await quota.reserve({ requestId: "a", keyId, tokens: 100n });
   const second = await quota.reserve({ requestId: "b", keyId, tokens: 100n });
   assert.deepEqual([second.requests?.limit, second.requests?.remaining], [2n, 0n]);
-  assert.deepEqual([second.tokens?.limit, second.tokens?.remaining, second.leaseId], [1_000n, 800n, ""]);
+  assert.deepEqual([second.tokens?.limit, second.tokens?.remaining, second.leases], [1_000n, 800n, []]);
   await assert.rejects(quota.reserve({ requestId: "c", keyId, tokens: 1n }), (error) => {
     const detail = errorDetailOf(error);
-    assert.deepEqual(detail.metadata, { limit: "requests_per_minute", value: "2", used: "2" });
+    assert.deepEqual(detail.metadata, {
+      limit: "requests_per_minute",
+      scope: "key",
+      scope_id: keyId,
+      value: "2",
+      used: "2",
+    });
     assert.ok(detail.retryDelay !== undefined && detail.retryDelay.seconds > 0n);
     return detail.reason === ErrorReason.RATE_LIMITED;
   });
@@ -198,10 +213,10 @@ test("reconciles what a dead process held against the ledger", async () => {
   const { key } = await dead.keys.createKey({ key: { budgetNanosUsd: 1_000n } });
   const keyId = key?.id ?? "";
   const cost = { costNanosUsd: 900n, minimumCostNanosUsd: 900n };
-  const { leaseId } = await dead.quota.reserve({ requestId: "a", keyId, ...cost });
+  const { leases } = await dead.quota.reserve({ requestId: "a", keyId, ...cost });
   // It ends before it settles: what the request cost is known to the ledger alone.
   await dead.stop();
-  ledger.set(leaseId, 400n);
+  ledger.set(leases[0]?.leaseId ?? "", 400n);
   const next = await start(databaseUrl, { ledger, isOnlyHolder: true });
   const spent = await eventually(async () => {
     const state = (await next.keys.getKey({ keyId })).key;

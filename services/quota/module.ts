@@ -3,6 +3,7 @@ import type pg from "pg";
 import { AccountingService } from "#gen/penstock/accounting/v1/accounting_service_pb.ts";
 import { KeyService } from "#gen/penstock/admin/v1/key_service_pb.ts";
 import { QuotaService } from "#gen/penstock/quota/v1/quota_service_pb.ts";
+import type { Live } from "#kit/config/create-live-config.ts";
 import type { Mesh } from "#kit/mesh/mesh.ts";
 import type { Module } from "#kit/modules/module.ts";
 import { createPool } from "#kit/postgres/create-pool.ts";
@@ -11,21 +12,26 @@ import { type BootstrapSecrets, ensureBootstrapKeys } from "./bootstrap-keys.ts"
 import type { QuotaConfig } from "./config.ts";
 import { startKeyListener } from "./key-listener.ts";
 import { createKeyService } from "./key-service.ts";
+import { type LimitsConfig, rulesOfConfig } from "./limits/limits-config.ts";
 import { type Loop, startLoop } from "./loop.ts";
 import { Quota } from "./quota.ts";
 import { reconcileLeases } from "./reconcile.ts";
 import { createQuotaService } from "./service.ts";
 import { createPostgresBudgetStore } from "./store/postgres-budgets.ts";
 import { createPostgresKeyStore } from "./store/postgres-keys.ts";
+import { createPostgresLimitStore, type LimitStore } from "./store/postgres-limits.ts";
 import type { KeyStore } from "./store/store.ts";
 
 export type { BootstrapSecrets } from "./bootstrap-keys.ts";
 export { type QuotaConfig, quotaConfig } from "./config.ts";
+export { limitsConfig } from "./limits/limits-config.ts";
 
 /** What quota is made of. */
 export interface QuotaModuleDeps {
   readonly mesh: Mesh;
   readonly config: QuotaConfig;
+  /** The limits of the configuration; none when absent. */
+  readonly limits?: Live<LimitsConfig>;
   /** The database; a function when it is known only once the module starts. */
   readonly databaseUrl: string | (() => string);
   /** The modules to start before this one; `postgres` unless given. */
@@ -53,13 +59,15 @@ const reconcileOfOne = { graceMs: 5_000, intervalMs: 5_000 };
 const pollIntervalMs = 2_000;
 const pollOverlapMs = 30_000;
 const pageSize = 1_000;
+const heartbeatMs = 2_000;
+const processTtlMs = 6_000;
 
 /** Makes quota: keys, limits, budgets. */
 export function createQuotaModule(deps: QuotaModuleDeps): Module {
   const onError = deps.onError ?? (() => undefined);
   let pool: pg.Pool | undefined;
   let quota: Quota | undefined;
-  let stopListening: (() => Promise<void>) | undefined;
+  let leave: (() => Promise<void>) | undefined;
   let loops: readonly Loop[] = [];
   return {
     name: "quota",
@@ -68,7 +76,7 @@ export function createQuotaModule(deps: QuotaModuleDeps): Module {
       const url = typeof deps.databaseUrl === "string" ? deps.databaseUrl : deps.databaseUrl();
       pool = createPool({ url, name: "penstock quota" });
       try {
-        ({ quota, loops, stopListening } = await startQuota(deps, pool, url, onError));
+        ({ quota, loops, leave } = await startQuota(deps, pool, url, onError));
       } catch (error) {
         await pool.end();
         throw error;
@@ -80,8 +88,9 @@ export function createQuotaModule(deps: QuotaModuleDeps): Module {
     },
     async stop() {
       quota?.endFeeds();
-      await stopListening?.();
       await Promise.all(loops.map((loop) => loop.stop()));
+      // When this fails, the others take over this process' share of the rates a few seconds later.
+      await leave?.().catch(onError);
       // When this fails the leases expire, and another process or the next start reconciles them.
       await quota?.keeper.stop().catch(onError);
       await pool?.end();
@@ -92,7 +101,7 @@ export function createQuotaModule(deps: QuotaModuleDeps): Module {
 interface RunningQuota {
   readonly quota: Quota;
   readonly loops: readonly Loop[];
-  readonly stopListening: () => Promise<void>;
+  readonly leave: () => Promise<void>;
 }
 
 async function startQuota(
@@ -103,13 +112,16 @@ async function startQuota(
 ): Promise<RunningQuota> {
   const { config, mesh } = deps;
   await migrate(pool, { service: "quota", directory: new URL("./migrations/", import.meta.url) });
+  const holder = randomUUID();
   const keys = createPostgresKeyStore({ pool });
-  const budgets = createPostgresBudgetStore({ pool, holder: randomUUID(), leaseTtlMs });
+  const budgets = createPostgresBudgetStore({ pool, holder, leaseTtlMs });
+  const limits = createPostgresLimitStore({ pool, holder });
   const now = (): number => performance.now();
   const quota = new Quota({
     budgets,
     keys,
     now,
+    wallClock: Date.now,
     newId: randomUUID,
     onError,
     options: {
@@ -131,6 +143,9 @@ async function startQuota(
   }
   const secrets = await ensureBootstrapKeys(keys, { adminKey: deps.adminKey, nowMs: Date.now() });
   const poll = createKeyPoll(keys, quota, now());
+  const readLimits = createLimitReader(limits, quota, deps.limits);
+  await readLimits();
+  await shareRates(limits, quota);
   await loadKeys(keys, quota);
   deps.onBootstrap?.(secrets);
 
@@ -146,6 +161,8 @@ async function startQuota(
       onError,
     }),
     startLoop(() => poll(now()), { intervalMs: pollIntervalMs, onError }),
+    startLoop(readLimits, { intervalMs: pollIntervalMs, onError }),
+    startLoop(() => shareRates(limits, quota), { intervalMs: heartbeatMs, onError }),
   ];
   const listener = startKeyListener({
     databaseUrl: url,
@@ -159,7 +176,35 @@ async function startQuota(
   });
   mesh.serve(QuotaService, createQuotaService({ quota, keys, now }));
   mesh.serve(KeyService, createKeyService({ keys, budgets, quota, wallClock: Date.now }));
-  return { quota, loops, stopListening: () => listener.stop() };
+  return {
+    quota,
+    loops,
+    async leave() {
+      await listener.stop();
+      await limits.leave();
+    },
+  };
+}
+
+/** Takes over the limits of the configuration and of the database whenever they differ from those in use. */
+function createLimitReader(
+  store: LimitStore,
+  quota: Quota,
+  config: Live<LimitsConfig> | undefined,
+): () => Promise<void> {
+  let known = "";
+  return async () => {
+    const rules = [...rulesOfConfig(config?.current ?? []), ...(await store.listLimits())];
+    const text = JSON.stringify(rules, (_name, value: unknown) => (typeof value === "bigint" ? `${value}n` : value));
+    if (text !== known) {
+      known = text;
+      quota.setRules(rules);
+    }
+  };
+}
+
+async function shareRates(store: LimitStore, quota: Quota): Promise<void> {
+  quota.book.setShare(await store.heartbeat(processTtlMs));
 }
 
 async function loadKeys(keys: KeyStore, quota: Quota): Promise<void> {

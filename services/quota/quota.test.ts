@@ -5,6 +5,7 @@ import { createPool } from "#kit/postgres/create-pool.ts";
 import { migrate } from "#kit/postgres/migrate.ts";
 import { startTestPostgres } from "#kit/testing/postgres.ts";
 import { Quota, type QuotaOutcome } from "./quota.ts";
+import { limitsConfig, rulesOfConfig } from "./limits/limits-config.ts";
 import { createPostgresBudgetStore } from "./store/postgres-budgets.ts";
 import { createPostgresKeyStore } from "./store/postgres-keys.ts";
 import type { NewKey } from "./store/store.ts";
@@ -61,9 +62,10 @@ test("a settlement sent to another process reaches the one that holds the lease"
   const [outcome] = await reserveAtOnce([holder], key, 1);
   assert.ok(outcome?.kind === "held");
   other.directory.put(await storedKey(key));
-  const { requestId, leaseId } = outcome.hold;
+  const { requestId, parts } = outcome.hold;
+  const leaseIds = parts.map(({ slice }) => slice.leaseId);
   for (let repeat = 0; repeat < 2; repeat += 1) {
-    await other.settle({ requestId, leaseId, keyId: key.id, cost: 3n, tokens: 0 });
+    await other.settle({ requestId, leaseIds, keyId: key.id, cost: 3n, providerCosts: {}, tokens: 0 });
   }
   assert.equal(holder.reservations.size, 1);
   await holder.tick();
@@ -81,16 +83,72 @@ test("a process that stops gives back everything that it does not hold", async (
   assert.deepEqual(await totals(key), { spent: 2n * cent, leased: cent });
 });
 
+for (const scope of ["key", "team", "organization"] as const) {
+  test(`1,000 requests of a cent at once over two processes on a dollar of the ${scope}: exactly 100 are held`, async () => {
+    const key = testKey({ teamId: randomUUID(), organizationId: randomUUID() });
+    const rules = rulesOfConfig(
+      limitsConfig.parse([
+        { scope: { key: "each" }, budget: scope === "key" ? "$1" : "$500" },
+        { scope: { team: "each" }, budget: scope === "team" ? "$1" : "$500", window: "month", zone: "Europe/Berlin" },
+        { scope: { organization: "each" }, budget: scope === "organization" ? "$1" : "$500", window: "day" },
+      ]),
+    );
+    const quotas = [openQuota(), openQuota()];
+    for (const quota of quotas) {
+      quota.setRules(rules);
+    }
+    const outcomes = await reserveAtOnce(quotas, key, 1_000);
+    assert.deepEqual(count(outcomes), { held: 100, exhausted: 900 });
+    const scopes = outcomes.flatMap((outcome) => (outcome.kind === "exhausted" ? outcome.budget?.label.scope : []));
+    assert.deepEqual([...new Set(scopes)], [scope]);
+    for (const [index, quota] of quotas.entries()) {
+      settleAll(
+        quota,
+        key,
+        outcomes.filter((_, place) => place % 2 === index),
+        cent,
+      );
+      await quota.keeper.stop();
+    }
+    const { rows } = await pool.query<{ spent: bigint; leased: bigint }>(
+      "SELECT spent_nanos AS spent, leased_nanos AS leased FROM quota.budgets WHERE id LIKE '%' || $1 || '%' OR id LIKE '%' || $2 || '%' OR id LIKE '%' || $3 || '%'",
+      [key.id, key.teamId, key.organizationId],
+    );
+    assert.deepEqual(rows, Array(3).fill({ spent: dollar, leased: 0n }));
+  });
+}
+
+test("a hold grows in all its budgets or in none", async () => {
+  const quota = openQuota();
+  const key = testKey({ budgetNanosUsd: dollar, teamId: randomUUID() });
+  quota.setRules(rulesOfConfig(limitsConfig.parse([{ scope: { team: "each" }, budget: "$0.50" }])));
+  const [outcome] = await reserveAtOnce([quota], key, 1);
+  assert.ok(outcome?.kind === "held");
+  const { requestId, parts } = outcome.hold;
+  const grown = await quota.extend(requestId, 40n * cent);
+  assert.ok(grown.kind === "held");
+  const refused = await quota.extend(requestId, 60n * cent);
+  assert.ok(refused.kind === "exhausted" && refused.budget?.label.scope === "team");
+  assert.deepEqual(
+    parts.map(({ slice }) => slice.held),
+    [40n * cent, 40n * cent],
+  );
+  assert.equal((await quota.extend("unknown", 1n)).kind, "unknown");
+});
+
 function openQuota(): Quota {
   return new Quota({
     budgets: createPostgresBudgetStore({ pool, holder: randomUUID(), leaseTtlMs: 30_000 }),
     keys,
     now: () => performance.now(),
+    wallClock: Date.now,
     newId: randomUUID,
     options: testOptions,
     onError: assert.ifError,
   });
 }
+
+const noFacts = { tags: {}, model: "", providers: [] };
 
 async function storedKey(key: NewKey) {
   return (await keys.getKey(key.id)) ?? (await keys.insertKey(key));
@@ -107,7 +165,7 @@ async function reserveAtOnce(quotas: readonly Quota[], key: NewKey, requests: nu
     const entry = quota?.directory.get(key.id);
     assert.ok(quota !== undefined && entry !== undefined);
     outcomes.push(
-      Promise.resolve(quota.reserve(entry, { requestId: randomUUID(), cost: cent, minimum: cent, tokens: 1 })),
+      Promise.resolve(quota.reserve(entry, { requestId: randomUUID(), cost: cent, minimum: cent, tokens: 1 }, noFacts)),
     );
   }
   return Promise.all(outcomes);
@@ -116,8 +174,9 @@ async function reserveAtOnce(quotas: readonly Quota[], key: NewKey, requests: nu
 function settleAll(quota: Quota, key: NewKey, outcomes: readonly QuotaOutcome[], cost: bigint): void {
   for (const outcome of outcomes) {
     if (outcome.kind === "held") {
-      const { requestId, leaseId } = outcome.hold;
-      assert.equal(quota.settle({ requestId, leaseId, keyId: key.id, cost, tokens: 1 }), undefined);
+      const { requestId, parts } = outcome.hold;
+      const leaseIds = parts.map(({ slice }) => slice.leaseId);
+      assert.equal(quota.settle({ requestId, leaseIds, keyId: key.id, cost, providerCosts: {}, tokens: 1 }), undefined);
     }
   }
 }

@@ -1,10 +1,13 @@
 import type { WatchKeysResponse } from "#gen/penstock/quota/v1/quota_service_pb.ts";
 import type { WaitRefusal } from "./budget-account.ts";
-import { type DirectoryEntry, KeyDirectory, mapKeyRecord } from "./key-directory.ts";
+import { type DirectoryEntry, KeyDirectory, type RequestFacts } from "./key-directory.ts";
 import { KeyFeed } from "./key-feed.ts";
 import { LeaseKeeper, type LeaseKeeperOptions } from "./lease-keeper.ts";
+import type { BudgetCounter, RequestLimits } from "./limits/counters.ts";
+import { LimitBook } from "./limits/limit-book.ts";
+import type { LimitRule } from "./limits/limit-rule.ts";
 import { createRecentSet } from "./recent-set.ts";
-import { type Demand, type KeyLimits, type ReserveOutcome, Reservations, type SettleDemand } from "./reserve.ts";
+import { type Demand, type ExtendOutcome, type ReserveOutcome, Reservations, type SettleDemand } from "./reserve.ts";
 import { type BudgetStore, keyBudgetId, type KeyStore, type StoredKey } from "./store/store.ts";
 
 /** Settings of the domain, in milliseconds. */
@@ -21,6 +24,8 @@ export interface QuotaDeps {
   readonly keys: KeyStore;
   /** Milliseconds of a clock that does not go back. */
   readonly now: () => number;
+  /** Milliseconds since 1970, for the windows of budgets. */
+  readonly wallClock: () => number;
   /** Makes a UUID. */
   readonly newId: () => string;
   readonly options: QuotaOptions;
@@ -31,7 +36,12 @@ export interface QuotaDeps {
 /** What came of a request for a hold. */
 export type QuotaOutcome =
   | Exclude<ReserveOutcome, { readonly kind: "short" }>
-  | { readonly kind: WaitRefusal; readonly entry: DirectoryEntry };
+  | { readonly kind: WaitRefusal; readonly budget: BudgetCounter | undefined };
+
+/** What came of a request for a larger hold. */
+export type QuotaExtension =
+  | Exclude<ExtendOutcome, { readonly kind: "short" }>
+  | { readonly kind: WaitRefusal; readonly budget: BudgetCounter | undefined };
 
 const feedCapacity = 10_000;
 const maxFeeds = 10_000;
@@ -40,6 +50,7 @@ const settledCapacity = 1_000_000;
 
 /** Keys, their limits and the holds against them: everything that quota decides in this process. */
 export class Quota {
+  readonly book: LimitBook;
   readonly directory: KeyDirectory;
   readonly keeper: LeaseKeeper;
   readonly reservations: Reservations;
@@ -51,36 +62,67 @@ export class Quota {
     this.#deps = deps;
     const { now, newId, options, onError } = deps;
     this.keeper = new LeaseKeeper({ store: deps.budgets, now, newId, options, onError });
+    this.book = new LimitBook({
+      account: (budgetId, rule) => this.keeper.account(budgetId, rule),
+      wallClock: deps.wallClock,
+    });
+    this.directory = new KeyDirectory({
+      account: (budgetId) => this.keeper.account(budgetId),
+      book: this.book,
+      wallClock: deps.wallClock,
+      onChange: (key, before) => this.#announce(key, before),
+    });
     this.reservations = new Reservations({
       holdTtlMs: options.holdTtlMs,
       maxHolds: options.maxHolds,
       settled: createRecentSet({ ttlMs: settledTtlMs, capacity: settledCapacity }),
-    });
-    this.directory = new KeyDirectory({
-      account: (budgetId) => this.keeper.account(budgetId),
-      onChange: (key, before) => this.#announce(key, before),
+      findSlice: (leaseId) => this.keeper.findSlice(leaseId),
     });
   }
 
-  /** Holds at once when the limits of the key can be decided in memory; else the promise of the decision. */
-  reserve(entry: DirectoryEntry, demand: Demand): QuotaOutcome | Promise<QuotaOutcome> {
+  /** Replaces the limits beside those of keys. Callers learn anew which keys have what. */
+  setRules(rules: readonly LimitRule[]): void {
+    this.book.setRules(rules);
+    this.endFeeds();
+  }
+
+  /** Holds at once when all limits of the request can be decided in memory; else the promise of the decision. */
+  reserve(entry: DirectoryEntry, demand: Demand, facts: RequestFacts): QuotaOutcome | Promise<QuotaOutcome> {
     const nowMs = this.#deps.now();
-    const outcome = this.reservations.reserve(entry.limits, demand, 0, nowMs, this.keeper.isValid(nowMs));
-    return outcome.kind === "short" ? this.#waitFor(entry, demand, outcome.accountIndex) : outcome;
+    const limits = this.directory.limitsOf(entry, facts);
+    const outcome = this.reservations.reserve(limits, demand, 0, nowMs, this.keeper.isValid(nowMs));
+    return outcome.kind === "short" ? this.#waitForHold(limits, demand, outcome.budgetIndex) : outcome;
   }
 
-  /** Settles a request; the promise, where there is one, is of its way to the process that holds the lease. */
+  /** Makes the hold of a request that runs as large as `total`, or leaves it as it is. */
+  extend(requestId: string, total: bigint): QuotaExtension | Promise<QuotaExtension> {
+    const attempt = (): ExtendOutcome => {
+      const nowMs = this.#deps.now();
+      return this.reservations.extend(requestId, total, nowMs, this.keeper.isValid(nowMs));
+    };
+    const outcome = attempt();
+    if (outcome.kind !== "short") {
+      return outcome;
+    }
+    const more = total - outcome.hold.amount;
+    return this.#wait(outcome.hold.limits.budgets, { cost: more, minimum: more }, outcome.budgetIndex, () => {
+      const next = attempt();
+      return next.kind === "short" ? next.budgetIndex : next;
+    });
+  }
+
+  /** Settles a request; the promise, where there is one, is of its way to the process that holds the leases. */
   settle(demand: SettleDemand & { readonly keyId: string }): Promise<void> | undefined {
     const nowMs = this.#deps.now();
-    const limits = this.directory.get(demand.keyId)?.limits;
-    if (this.reservations.settle(limits, demand, nowMs) !== "forward") {
+    if (this.reservations.settle(this.#limitsOf(demand.keyId), demand, nowMs) !== "forward") {
       return undefined;
     }
     const forwarded = this.#deps.budgets.forwardSettlement({
       requestId: demand.requestId,
       keyId: demand.keyId,
-      leaseId: demand.leaseId,
+      leaseIds: demand.leaseIds,
       costNanosUsd: demand.cost,
+      providerCosts: demand.providerCosts,
       tokens: BigInt(demand.tokens),
     });
     return forwarded.then(() => this.reservations.markForwarded(demand.requestId, nowMs));
@@ -128,70 +170,97 @@ export class Quota {
     for (const each of await this.#deps.budgets.takeForwarded()) {
       const demand = {
         requestId: each.requestId,
-        leaseId: each.leaseId,
+        leaseIds: each.leaseIds,
         cost: each.costNanosUsd,
+        providerCosts: each.providerCosts,
         tokens: Number(each.tokens),
       };
-      // What belongs to a lease that has ended meanwhile is charged from the ledger.
-      this.reservations.settle(this.directory.get(each.keyId)?.limits, demand, this.#deps.now());
+      // What belongs to leases that have ended meanwhile is charged from the ledger.
+      this.reservations.settle(this.#limitsOf(each.keyId), demand, this.#deps.now());
     }
   }
 
+  /** What a late settlement counts in, when nothing is known of its request but the key. */
+  #limitsOf(keyId: string): RequestLimits | undefined {
+    const entry = this.directory.get(keyId);
+    return entry === undefined ? undefined : this.directory.limitsOf(entry, { tags: {}, model: "", providers: [] });
+  }
+
   #announce(key: StoredKey, before: StoredKey | undefined): void {
-    for (const feed of this.#feeds) {
-      feed.push(mapKeyRecord(key));
+    const entry = this.directory.get(key.id);
+    if (entry !== undefined) {
+      for (const feed of this.#feeds) {
+        feed.push(this.directory.recordOf(entry));
+      }
     }
     if (before !== undefined && before.budgetNanosUsd !== key.budgetNanosUsd) {
       this.keeper.giveBack([keyBudgetId(key.id)]).catch(this.#deps.onError);
     }
   }
 
-  #waitFor(entry: DirectoryEntry, demand: Demand, accountIndex: number): Promise<QuotaOutcome> {
+  #waitForHold(limits: RequestLimits, demand: Demand, budgetIndex: number): Promise<QuotaOutcome> {
+    let partial = 0;
+    return this.#wait(limits.budgets, demand, budgetIndex, (index, complete) => {
+      partial |= complete ? 1 << index : 0;
+      const nowMs = this.#deps.now();
+      const outcome = this.reservations.reserve(limits, demand, partial, nowMs, this.keeper.isValid(nowMs));
+      return outcome.kind === "short" ? outcome.budgetIndex : outcome;
+    });
+  }
+
+  /**
+   * Waits at one budget after the other until an attempt is decided. An attempt gives the place of the budget that is
+   * short, or what it came to; it is told at which budget it waited, and whether that has given all it can.
+   */
+  #wait<Outcome extends object>(
+    budgets: readonly BudgetCounter[],
+    amounts: { readonly cost: bigint; readonly minimum: bigint },
+    firstIndex: number,
+    attempt: (index: number, complete: boolean) => number | Outcome,
+  ): Promise<Outcome | { readonly kind: WaitRefusal; readonly budget: BudgetCounter | undefined }> {
     return new Promise((resolve) => {
       let isDecided = false;
       let leave: () => void = () => undefined;
-      const decide = (outcome: QuotaOutcome): void => {
+      const decide = (
+        outcome: Outcome | { readonly kind: WaitRefusal; readonly budget: BudgetCounter | undefined },
+      ): void => {
         isDecided = true;
         clearTimeout(timer);
         resolve(outcome);
       };
       const timer = setTimeout(() => {
         leave();
-        decide({ kind: "unavailable", entry });
+        decide({ kind: "unavailable", budget: undefined });
       }, this.#deps.options.maxWaitMs);
-      let partial = 0;
-      const waitAt = (limits: KeyLimits, index: number): void => {
-        const account = limits.accounts[index];
-        if (account === undefined) {
-          decide({ kind: "unavailable", entry });
+      const waitAt = (index: number): void => {
+        const budget = budgets[index];
+        if (budget === undefined) {
+          decide({ kind: "unavailable", budget });
           return;
         }
         const waiter = {
-          cost: demand.cost,
-          minimum: demand.minimum,
+          ...amounts,
           attempt: (complete: boolean): boolean => {
             if (isDecided) {
               return true;
             }
-            partial |= complete ? 1 << index : 0;
-            const nowMs = this.#deps.now();
-            const outcome = this.reservations.reserve(limits, demand, partial, nowMs, this.keeper.isValid(nowMs));
-            if (outcome.kind !== "short") {
+            const outcome = attempt(index, complete);
+            if (typeof outcome !== "number") {
               decide(outcome);
               return true;
             }
-            if (outcome.accountIndex === index) {
+            if (outcome === index) {
               return false;
             }
-            waitAt(limits, outcome.accountIndex);
+            waitAt(outcome);
             return true;
           },
-          refuse: (kind: WaitRefusal): void => decide({ kind, entry }),
+          refuse: (kind: WaitRefusal): void => decide({ kind, budget }),
         };
-        leave = () => account.remove(waiter);
-        this.keeper.wait(account, waiter);
+        leave = () => budget.account.remove(waiter);
+        this.keeper.wait(budget.account, waiter);
       };
-      waitAt(entry.limits, accountIndex);
+      waitAt(firstIndex);
     });
   }
 }

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Account } from "./budget-account.ts";
+import { Account, type BudgetRule } from "./budget-account.ts";
+import type { BudgetCounter, CounterLabel, RateCounter, RequestLimits, SlotCounter } from "./limits/counters.ts";
 import { RateWindow } from "./rate-window.ts";
 import { createRecentSet } from "./recent-set.ts";
-import { type Demand, type KeyLimits, Reservations } from "./reserve.ts";
+import { type Demand, Reservations } from "./reserve.ts";
 import { Slice } from "./slice.ts";
 
 const startMs = 1_000_000;
@@ -37,8 +38,8 @@ test("does not hold again for a request that is settled", () => {
 test("says which account is short, and holds nothing of any", () => {
   const { reservations, limits, slice } = open({ granted: 100n });
   const team = accountWith(50n);
-  limits.accounts = [...limits.accounts, team];
-  assert.deepEqual(reserve(reservations, limits, { cost: 60n }), { kind: "short", accountIndex: 1 });
+  limits.budgets.push(counterOf(team));
+  assert.deepEqual(reserve(reservations, limits, { cost: 60n }), { kind: "short", budgetIndex: 1 });
   assert.deepEqual([slice.held, team.slice?.held, reservations.size], [0n, 0n, 0]);
   assert.equal(reserve(reservations, limits, { cost: 50n }).kind, "held");
   assert.deepEqual([slice.held, team.slice?.held], [50n, 50n]);
@@ -61,7 +62,7 @@ test("admits a free request to a budget that is overdrawn", () => {
 test("calls every slice short while they may not be used", () => {
   const { reservations, limits } = open({ granted: 100n });
   const outcome = reservations.reserve(limits, demand({ cost: 1n }), 0, startMs, false);
-  assert.deepEqual(outcome, { kind: "short", accountIndex: 0 });
+  assert.deepEqual(outcome, { kind: "short", budgetIndex: 0 });
 });
 
 test("releases a hold after its time, and charges a late settlement all the same, once", () => {
@@ -92,23 +93,56 @@ test("passes on what belongs to a lease that it does not have, and charges nothi
 
 test("refuses what is beyond a rate limit and counts nothing of it anywhere", () => {
   const { reservations, limits, slice } = open({ granted: 100n });
-  limits.requests = new RateWindow(1);
-  limits.tokens = new RateWindow(10);
+  const requests = rateOf("requests", 1);
+  const tokens = rateOf("tokens", 10);
+  limits.rates.push(requests, tokens);
   assert.equal(reserve(reservations, limits, { tokens: 8 }).kind, "held");
   const refused = reserve(reservations, limits, { requestId: "second", tokens: 1 });
-  assert.deepEqual(refused, { kind: "limited", limit: "requests_per_minute", value: 1, used: 1, retryDelayMs: 61_000 });
-  limits.requests.limit = 5;
+  assert.deepEqual(refused, {
+    kind: "limited",
+    limit: "requests_per_minute",
+    label: keyLabel,
+    value: 1,
+    used: 1,
+    retryDelayMs: 61_000,
+  });
+  requests.window.limit = 5;
   assert.equal(reserve(reservations, limits, { requestId: "third", tokens: 3 }).kind, "limited");
-  assert.deepEqual([slice.held, limits.requests.used(startMs), limits.tokens.used(startMs)], [1n, 1, 8]);
+  assert.deepEqual([slice.held, requests.window.used(startMs), tokens.window.used(startMs)], [1n, 1, 8]);
 });
 
 test("counts the tokens that were really used", () => {
   const { reservations, limits } = open({ granted: 100n });
-  limits.tokens = new RateWindow(10);
+  const tokens = rateOf("tokens", 10);
+  limits.rates.push(tokens);
   reserve(reservations, limits, { tokens: 8 });
   settle(reservations, limits, { tokens: 2 });
-  assert.equal(limits.tokens.used(startMs), 2);
+  assert.equal(tokens.window.used(startMs), 2);
   assert.equal(reserve(reservations, limits, { requestId: "second", tokens: 8 }).kind, "held");
+});
+
+test("lets so many requests run at a time, whatever becomes of them", () => {
+  const { reservations, limits } = open({ granted: 100n });
+  limits.slots.push({ id: "slot", label: keyLabel, limit: 2 });
+  reserve(reservations, limits, { requestId: "a" });
+  reserve(reservations, limits, { requestId: "b" });
+  const refused = { kind: "limited", limit: "concurrency", label: keyLabel, value: 2, used: 2, retryDelayMs: 1_000 };
+  assert.deepEqual(reserve(reservations, limits, { requestId: "c" }), refused);
+  settle(reservations, limits, { requestId: "a" });
+  assert.equal(reserve(reservations, limits, { requestId: "c" }).kind, "held");
+  assert.deepEqual(reserve(reservations, limits, { requestId: "d" }), refused);
+  reservations.expire(startMs + 120_000);
+  assert.equal(reserve(reservations, limits, { requestId: "d" }).kind, "held");
+});
+
+test("charges the budget of a provider with what was spent there alone", () => {
+  const { reservations, limits, slice } = open({ granted: 100n });
+  const openai = accountWith(100n, { limitNanosUsd: 100n, provider: "openai" });
+  limits.budgets.push(counterOf(openai));
+  reserve(reservations, limits, { cost: 60n });
+  const demand = { requestId: "request", leaseIds: ["lease"], cost: 50n, providerCosts: { openai: 20n }, tokens: 0 };
+  assert.equal(reservations.settle(limits, demand, startMs), "settled");
+  assert.deepEqual([slice.spent, openai.slice?.spent], [50n, 20n]);
 });
 
 test("holds no more requests than it has room for", () => {
@@ -141,15 +175,26 @@ interface Settings {
 
 function open({ granted, maxHolds = 100 }: { readonly granted: bigint; readonly maxHolds?: number }) {
   const account = accountWith(granted);
-  const limits: KeyLimits = { keyId: "key", accounts: [account], requests: undefined, tokens: undefined };
+  const limits = { budgets: [counterOf(account)], rates: [] as RateCounter[], slots: [] as SlotCounter[] };
   const settled = createRecentSet({ ttlMs: 600_000, capacity: 100 });
   const { slice } = account;
   assert.ok(slice !== undefined);
-  return { reservations: new Reservations({ holdTtlMs: 120_000, maxHolds, settled }), limits, slice };
+  const findSlice = (leaseId: string) => (leaseId === slice.leaseId ? { slice, provider: undefined } : undefined);
+  return { reservations: new Reservations({ holdTtlMs: 120_000, maxHolds, settled, findSlice }), limits, slice };
 }
 
-function accountWith(granted: bigint): Account {
-  const account = new Account("key:key");
+const keyLabel: CounterLabel = { limitId: "", scope: "key", tag: "", value: "key" };
+
+function counterOf(account: Account): BudgetCounter {
+  return { label: keyLabel, account, limitNanosUsd: 1_000n, window: "lifetime", endMs: Number.POSITIVE_INFINITY };
+}
+
+function rateOf(unit: RateCounter["unit"], limit: number): RateCounter {
+  return { label: keyLabel, unit, window: new RateWindow(limit) };
+}
+
+function accountWith(granted: bigint, rule?: BudgetRule): Account {
+  const account = new Account("key:key", rule);
   account.slice = new Slice("lease", "key:key");
   account.slice.setGranted(granted);
   return account;
@@ -165,11 +210,11 @@ function demand(settings: Settings): Demand {
   };
 }
 
-function reserve(reservations: Reservations, limits: KeyLimits, settings: Settings, partial = 0) {
+function reserve(reservations: Reservations, limits: RequestLimits, settings: Settings, partial = 0) {
   return reservations.reserve(limits, demand(settings), partial, startMs, true);
 }
 
-function settle(reservations: Reservations, limits: KeyLimits | undefined, settings: Settings) {
+function settle(reservations: Reservations, limits: RequestLimits | undefined, settings: Settings) {
   const { requestId = "request", cost = 0n, tokens = 0, leaseId = "lease" } = settings;
-  return reservations.settle(limits, { requestId, leaseId, cost, tokens }, startMs);
+  return reservations.settle(limits, { requestId, leaseIds: [leaseId], cost, providerCosts: {}, tokens }, startMs);
 }

@@ -1,16 +1,6 @@
-import type { Account } from "./budget-account.ts";
-import type { RateWindow } from "./rate-window.ts";
+import type { BudgetCounter, CounterLabel, RateCounter, RequestLimits, SlotCounter } from "./limits/counters.ts";
 import type { RecentSet } from "./recent-set.ts";
 import type { Slice } from "./slice.ts";
-
-/** Everything that limits a key. */
-export interface KeyLimits {
-  readonly keyId: string;
-  /** The budgets that a request is held against, from the key's own upwards. */
-  accounts: readonly Account[];
-  requests: RateWindow | undefined;
-  tokens: RateWindow | undefined;
-}
 
 /** What a request asks for. Costs are nano-US-dollars. */
 export interface Demand {
@@ -21,19 +11,34 @@ export interface Demand {
   readonly tokens: number;
 }
 
+/** What is held of one slice. */
+export interface HeldPart {
+  readonly slice: Slice;
+  readonly counter: BudgetCounter;
+}
+
 /** A hold of a running request. */
 export interface Hold {
   readonly requestId: string;
-  readonly limits: KeyLimits;
+  readonly limits: RequestLimits;
   /** What is held of each slice. */
-  readonly amount: bigint;
-  readonly slices: readonly Slice[];
-  /** The lease of the key's own budget; empty without one. */
-  readonly leaseId: string;
+  amount: bigint;
+  readonly parts: readonly HeldPart[];
   readonly tokens: number;
-  /** Where the tokens are counted. */
-  readonly tokenBucket: number;
+  /** Where the tokens are counted, in the order of `limits.rates`. */
+  readonly buckets: readonly number[];
   expireMs: number;
+}
+
+/** Which limit refused a request, how much it allows, and how much of that was used. */
+export interface Refusal {
+  readonly kind: "limited";
+  readonly limit: "requests_per_minute" | "tokens_per_minute" | "concurrency";
+  readonly label: CounterLabel;
+  readonly value: number;
+  readonly used: number;
+  /** Infinity when waiting does not help. */
+  readonly retryDelayMs: number;
 }
 
 /** What came of an attempt to reserve. */
@@ -41,26 +46,29 @@ export type ReserveOutcome =
   | { readonly kind: "held"; readonly hold: Hold }
   /** Reserved before and already settled. */
   | { readonly kind: "settled" }
-  /** One account has to be filled first; the same attempt may succeed afterwards. */
-  | { readonly kind: "short"; readonly accountIndex: number }
-  | {
-      readonly kind: "limited";
-      readonly limit: "requests_per_minute" | "tokens_per_minute";
-      readonly value: number;
-      readonly used: number;
-      readonly retryDelayMs: number;
-    }
+  /** One budget has to be filled first; the same attempt may succeed afterwards. */
+  | { readonly kind: "short"; readonly budgetIndex: number }
+  | Refusal
   | { readonly kind: "overloaded" };
 
-/** A cost that replaces a hold. */
+/** What came of an attempt to hold more for a request that runs. */
+export type ExtendOutcome =
+  | { readonly kind: "held"; readonly hold: Hold }
+  | { readonly kind: "short"; readonly budgetIndex: number; readonly hold: Hold }
+  /** The hold has expired, was settled, or is another process'. */
+  | { readonly kind: "unknown" };
+
+/** A cost that replaces a hold. Costs are nano-US-dollars. */
 export interface SettleDemand {
   readonly requestId: string;
-  readonly leaseId: string;
+  readonly leaseIds: readonly string[];
   readonly cost: bigint;
+  /** What each provider's attempts cost, for the budgets of providers; together at most `cost`. */
+  readonly providerCosts: Readonly<Record<string, bigint>>;
   readonly tokens: number;
 }
 
-/** `forward`: the lease is another process's, or gone; nothing was charged here. */
+/** `forward`: the leases are another process's, or gone; nothing was charged here. */
 export type SettleOutcome = "settled" | "repeated" | "forward";
 
 /** Settings of the holds. */
@@ -71,7 +79,12 @@ export interface ReservationOptions {
   readonly maxHolds: number;
   /** Remembers requests that were settled. */
   readonly settled: RecentSet;
+  /** The slice of a lease of this process, with what it is for; undefined when it has none of that name. */
+  readonly findSlice: (leaseId: string) => { readonly slice: Slice; readonly provider: string | undefined } | undefined;
 }
+
+/** How long a caller is told to wait for one of the requests that run to end. */
+const slotRetryMs = 1_000;
 
 /**
  * The holds of running requests: decides about them in memory, without waiting. All limits of a request are taken
@@ -79,6 +92,8 @@ export interface ReservationOptions {
  */
 export class Reservations {
   readonly #holds = new Map<string, Hold>();
+  /** How many requests run under each counter of slots; none is not there. */
+  readonly #running = new Map<string, number>();
   readonly #options: ReservationOptions;
 
   constructor(options: ReservationOptions) {
@@ -91,10 +106,16 @@ export class Reservations {
   }
 
   /**
-   * Tries to hold. `partial` is a bit set of the accounts that have given all they can, so that less than the cost may
-   * be held of them. Unless `slicesAreValid`, every slice counts as empty: the store was not heard of for too long.
+   * Tries to hold. `partial` is a bit set of the budgets that have given all they can, so that less than the cost may be
+   * held of them. Unless `slicesAreValid`, every slice counts as empty: the store was not heard of for too long.
    */
-  reserve(limits: KeyLimits, demand: Demand, partial: number, nowMs: number, slicesAreValid: boolean): ReserveOutcome {
+  reserve(
+    limits: RequestLimits,
+    demand: Demand,
+    partial: number,
+    nowMs: number,
+    slicesAreValid: boolean,
+  ): ReserveOutcome {
     const earlier = this.#holds.get(demand.requestId);
     if (earlier !== undefined) {
       return { kind: "held", hold: earlier };
@@ -102,26 +123,31 @@ export class Reservations {
     if (this.#options.settled.has(demand.requestId)) {
       return { kind: "settled" };
     }
-    const { requests, tokens, accounts } = limits;
-    if (requests !== undefined && !requests.fits(1, nowMs)) {
-      return refusal("requests_per_minute", requests, 1, nowMs);
+    for (const rate of limits.rates) {
+      const units = unitsOf(rate, demand.tokens);
+      if (!rate.window.fits(units, nowMs)) {
+        return rateRefusal(rate, units, nowMs);
+      }
     }
-    if (tokens !== undefined && !tokens.fits(demand.tokens, nowMs)) {
-      return refusal("tokens_per_minute", tokens, demand.tokens, nowMs);
+    for (const slot of limits.slots) {
+      const running = this.#running.get(slot.id) ?? 0;
+      if (running >= slot.limit) {
+        return slotRefusal(slot, running);
+      }
     }
     if (this.#holds.size >= this.#options.maxHolds) {
       return { kind: "overloaded" };
     }
     let amount = demand.cost;
-    for (let index = 0; index < accounts.length; index += 1) {
-      const slice = accounts[index]?.slice;
+    for (const [index, { account }] of limits.budgets.entries()) {
+      const { slice } = account;
       if (slice === undefined || !slicesAreValid) {
-        return { kind: "short", accountIndex: index };
+        return { kind: "short", budgetIndex: index };
       }
       // A free request passes an empty budget.
       if (amount > 0n && slice.available < amount) {
         if ((partial & (1 << index)) === 0 || slice.available < demand.minimum) {
-          return { kind: "short", accountIndex: index };
+          return { kind: "short", budgetIndex: index };
         }
         amount = slice.available;
       }
@@ -131,36 +157,61 @@ export class Reservations {
     return { kind: "held", hold };
   }
 
+  /** Tries to make a hold as large as `total`: in every budget, or in none. */
+  extend(requestId: string, total: bigint, nowMs: number, slicesAreValid: boolean): ExtendOutcome {
+    const hold = this.#holds.get(requestId);
+    if (hold === undefined || hold.parts.some(({ slice }) => slice.isLost)) {
+      return { kind: "unknown" };
+    }
+    const more = total - hold.amount;
+    if (more <= 0n || hold.parts.length === 0) {
+      return { kind: "held", hold };
+    }
+    const short = hold.parts.findIndex(({ slice }) => !slicesAreValid || slice.available < more);
+    if (short >= 0) {
+      return { kind: "short", budgetIndex: short, hold };
+    }
+    for (const { slice } of hold.parts) {
+      slice.hold(more);
+    }
+    hold.amount = total;
+    this.#renew(hold, nowMs);
+    return { kind: "held", hold };
+  }
+
   /** Settles a request, once: a hold, or a late charge where the hold has expired. */
-  settle(limits: KeyLimits | undefined, demand: SettleDemand, nowMs: number): SettleOutcome {
+  settle(limits: RequestLimits | undefined, demand: SettleDemand, nowMs: number): SettleOutcome {
     const { settled } = this.#options;
     const hold = this.#holds.get(demand.requestId);
     if (hold !== undefined) {
-      this.#holds.delete(demand.requestId);
-      for (const slice of hold.slices) {
-        slice.settle(hold.amount, demand.cost);
+      this.#end(hold);
+      for (const { slice, counter } of hold.parts) {
+        slice.settle(hold.amount, costAt(counter.account.provider, demand));
+        counter.account.lastUseMs = nowMs;
       }
-      touch(hold.limits, nowMs);
-      hold.limits.tokens?.correct(hold.tokenBucket, hold.tokens, demand.tokens, nowMs);
+      for (const [index, { unit, window }] of hold.limits.rates.entries()) {
+        if (unit === "tokens") {
+          window.correct(hold.buckets[index] ?? 0, hold.tokens, demand.tokens, nowMs);
+        }
+      }
       settled.add(demand.requestId, nowMs);
       return "settled";
     }
     if (settled.has(demand.requestId)) {
       return "repeated";
     }
-    if (demand.leaseId === "") {
-      limits?.tokens?.add(demand.tokens, nowMs);
-      settled.add(demand.requestId, nowMs);
-      return "settled";
-    }
-    if (limits?.accounts[0]?.slice?.leaseId !== demand.leaseId) {
+    const found = demand.leaseIds.flatMap((leaseId) => this.#options.findSlice(leaseId) ?? []);
+    if (demand.leaseIds.length > 0 && found.length === 0) {
       return "forward";
     }
-    for (const account of limits.accounts) {
-      account.slice?.settle(0n, demand.cost);
+    for (const { slice, provider } of found) {
+      slice.settle(0n, costAt(provider, demand));
     }
-    touch(limits, nowMs);
-    limits.tokens?.add(demand.tokens, nowMs);
+    for (const { unit, window } of limits?.rates ?? []) {
+      if (unit === "tokens") {
+        window.add(demand.tokens, nowMs);
+      }
+    }
     settled.add(demand.requestId, nowMs);
     return "settled";
   }
@@ -175,8 +226,7 @@ export class Reservations {
     for (const requestId of requestIds) {
       const hold = this.#holds.get(requestId);
       if (hold !== undefined) {
-        hold.expireMs = nowMs + this.#options.holdTtlMs;
-        touch(hold.limits, nowMs);
+        this.#renew(hold, nowMs);
       }
     }
   }
@@ -186,8 +236,8 @@ export class Reservations {
     let expired = 0;
     for (const hold of this.#holds.values()) {
       if (hold.expireMs <= nowMs) {
-        this.#holds.delete(hold.requestId);
-        for (const slice of hold.slices) {
+        this.#end(hold);
+        for (const { slice } of hold.parts) {
           slice.release(hold.amount);
         }
         expired += 1;
@@ -196,46 +246,77 @@ export class Reservations {
     return expired;
   }
 
-  #take(limits: KeyLimits, demand: Demand, amount: bigint, nowMs: number): Hold {
-    const slices: Slice[] = [];
-    for (const account of limits.accounts) {
+  #take(limits: RequestLimits, demand: Demand, amount: bigint, nowMs: number): Hold {
+    const parts: HeldPart[] = [];
+    for (const counter of limits.budgets) {
+      const { account } = counter;
       if (account.slice !== undefined) {
         account.slice.hold(amount);
-        slices.push(account.slice);
+        parts.push({ slice: account.slice, counter });
       }
       account.lastUseMs = nowMs;
     }
-    limits.requests?.add(1, nowMs);
+    for (const { id } of limits.slots) {
+      this.#running.set(id, (this.#running.get(id) ?? 0) + 1);
+    }
     return {
       requestId: demand.requestId,
       limits,
-      amount: slices.length === 0 ? 0n : amount,
-      slices,
-      leaseId: slices[0]?.leaseId ?? "",
+      amount: parts.length === 0 ? 0n : amount,
+      parts,
       tokens: demand.tokens,
-      tokenBucket: limits.tokens?.add(demand.tokens, nowMs) ?? 0,
+      buckets: limits.rates.map((rate) => rate.window.add(unitsOf(rate, demand.tokens), nowMs)),
       expireMs: nowMs + this.#options.holdTtlMs,
     };
   }
-}
 
-function touch(limits: KeyLimits, nowMs: number): void {
-  for (const account of limits.accounts) {
-    account.lastUseMs = nowMs;
+  #renew(hold: Hold, nowMs: number): void {
+    hold.expireMs = nowMs + this.#options.holdTtlMs;
+    for (const { counter } of hold.parts) {
+      counter.account.lastUseMs = nowMs;
+    }
+  }
+
+  /** Forgets a hold and the slots that it takes. */
+  #end(hold: Hold): void {
+    this.#holds.delete(hold.requestId);
+    for (const { id } of hold.limits.slots) {
+      const running = (this.#running.get(id) ?? 0) - 1;
+      if (running > 0) {
+        this.#running.set(id, running);
+      } else {
+        this.#running.delete(id);
+      }
+    }
   }
 }
 
-function refusal(
-  limit: "requests_per_minute" | "tokens_per_minute",
-  window: RateWindow,
-  units: number,
-  nowMs: number,
-): ReserveOutcome {
+function unitsOf(rate: RateCounter, tokens: number): number {
+  return rate.unit === "requests" ? 1 : tokens;
+}
+
+function costAt(provider: string | undefined, demand: SettleDemand): bigint {
+  return provider === undefined ? demand.cost : (demand.providerCosts[provider] ?? 0n);
+}
+
+function rateRefusal({ label, unit, window }: RateCounter, units: number, nowMs: number): Refusal {
   return {
     kind: "limited",
-    limit,
+    limit: unit === "requests" ? "requests_per_minute" : "tokens_per_minute",
+    label,
     value: window.limit,
     used: window.used(nowMs),
     retryDelayMs: window.retryDelayMs(units, nowMs),
+  };
+}
+
+function slotRefusal({ label, limit }: SlotCounter, running: number): Refusal {
+  return {
+    kind: "limited",
+    limit: "concurrency",
+    label,
+    value: limit,
+    used: running,
+    retryDelayMs: limit === 0 ? Number.POSITIVE_INFINITY : slotRetryMs,
   };
 }

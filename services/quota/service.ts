@@ -1,17 +1,16 @@
-import type { Duration } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, type ServiceImpl } from "@connectrpc/connect";
 import type {
+  ExtendResponse,
   QuotaService,
-  RateLimitStatus,
   ReserveRequest,
   ReserveResponse,
   SettleResponse,
 } from "#gen/penstock/quota/v1/quota_service_pb.ts";
 import { ErrorReason } from "#gen/penstock/type/v1/error_pb.ts";
 import { gatewayError } from "#kit/errors/gateway-error.ts";
-import { type DirectoryEntry, mapKeyRecord } from "./key-directory.ts";
-import type { Quota, QuotaOutcome } from "./quota.ts";
-import type { RateWindow } from "./rate-window.ts";
+import { respond, respondExtension } from "./describe-outcome.ts";
+import type { DirectoryEntry } from "./key-directory.ts";
+import type { Quota } from "./quota.ts";
 import type { KeyStore } from "./store/store.ts";
 
 /** What the service works with. */
@@ -21,9 +20,6 @@ export interface QuotaServiceDeps {
   /** Milliseconds of the quota's clock. */
   readonly now: () => number;
 }
-
-/** OpenAI's clients take no delay of a minute or more for granted and come back at once; the window can ask for 61 s. */
-const longestRetryDelayMs = 59_000;
 
 const settled: SettleResponse = { $typeName: "penstock.quota.v1.SettleResponse" };
 
@@ -36,15 +32,25 @@ export function createQuotaService(deps: QuotaServiceDeps): ServiceImpl<typeof Q
       throw unknownKey(req.keyId);
     }
     const cost = req.costNanosUsd > 0n ? req.costNanosUsd : 0n;
-    const outcome = quota.reserve(entry, {
-      requestId: req.requestId,
-      cost,
-      minimum: leastHold(req.minimumCostNanosUsd, cost),
-      tokens: Math.max(0, Number(req.tokens)),
-    });
-    return outcome instanceof Promise
-      ? outcome.then((decided) => respond(entry, decided, now()))
-      : respond(entry, outcome, now());
+    const facts = { tags: req.tags, model: req.model, providers: req.providers };
+    if (req.unpriced && quota.directory.limitsOf(entry, facts).budgets.length > 0) {
+      throw gatewayError(
+        ErrorReason.MODEL_NOT_PRICED,
+        "The model has no price, so it cannot be used where a budget applies.",
+        { metadata: { param: "model" } },
+      );
+    }
+    const outcome = quota.reserve(
+      entry,
+      {
+        requestId: req.requestId,
+        cost,
+        minimum: leastHold(req.minimumCostNanosUsd, cost),
+        tokens: Math.max(0, Number(req.tokens)),
+      },
+      facts,
+    );
+    return outcome instanceof Promise ? outcome.then((decided) => respond(decided, now())) : respond(outcome, now());
   };
 
   return {
@@ -57,14 +63,19 @@ export function createQuotaService(deps: QuotaServiceDeps): ServiceImpl<typeof Q
       const entry = quota.directory.get(req.keyId);
       return entry === undefined ? reserveUnknown(req) : reserveFor(entry, req);
     },
+    extend(req): ExtendResponse | Promise<ExtendResponse> {
+      const outcome = quota.extend(req.requestId, req.totalNanosUsd);
+      return outcome instanceof Promise ? outcome.then(respondExtension) : respondExtension(outcome);
+    },
     settle(req) {
       let forwarded: Promise<void>[] | undefined;
       for (const settlement of req.settlements) {
         const forward = quota.settle({
           requestId: settlement.requestId,
           keyId: settlement.keyId,
-          leaseId: settlement.leaseId,
+          leaseIds: settlement.leaseIds,
           cost: settlement.costNanosUsd > 0n ? settlement.costNanosUsd : 0n,
+          providerCosts: settlement.providerCostsNanosUsd,
           tokens: Math.max(0, Number(settlement.tokens)),
         });
         if (forward !== undefined) {
@@ -95,7 +106,11 @@ export function createQuotaService(deps: QuotaServiceDeps): ServiceImpl<typeof Q
         throw gatewayError(ErrorReason.NOT_FOUND, "no key has this digest");
       }
       quota.directory.put(key);
-      return { key: mapKeyRecord(key) };
+      const entry = quota.directory.get(key.id);
+      if (entry === undefined) {
+        throw new Error("a key that was put is not there");
+      }
+      return { key: quota.directory.recordOf(entry) };
     },
   };
 
@@ -136,67 +151,6 @@ async function askStore<T>(ask: () => Promise<T>): Promise<T> {
   } catch (error) {
     throw gatewayError(ErrorReason.QUOTA_UNAVAILABLE, "the store of keys cannot be asked", { cause: error });
   }
-}
-
-function respond(entry: DirectoryEntry, outcome: QuotaOutcome, nowMs: number): ReserveResponse {
-  switch (outcome.kind) {
-    case "held":
-      return reserved(entry, outcome.hold.amount, outcome.hold.leaseId, nowMs);
-    case "settled":
-      return reserved(entry, 0n, "", nowMs);
-    case "limited":
-      throw gatewayError(
-        ErrorReason.RATE_LIMITED,
-        outcome.limit === "requests_per_minute"
-          ? `Rate limit reached: ${outcome.value} requests per minute.`
-          : `Rate limit reached: ${outcome.value} tokens per minute.`,
-        {
-          metadata: { limit: outcome.limit, value: String(outcome.value), used: String(outcome.used) },
-          ...(Number.isFinite(outcome.retryDelayMs)
-            ? { retryDelayMs: Math.min(outcome.retryDelayMs, longestRetryDelayMs) }
-            : {}),
-        },
-      );
-    case "exhausted":
-      throw gatewayError(ErrorReason.BUDGET_EXHAUSTED, "The budget of the key does not cover this request.", {
-        metadata: { limit: "budget", value: String(entry.key.budgetNanosUsd ?? 0n) },
-      });
-    case "unavailable":
-      throw gatewayError(ErrorReason.QUOTA_UNAVAILABLE, "The budget of the key cannot be verified at the moment.", {
-        retryDelayMs: 1_000,
-      });
-    case "overloaded":
-      throw gatewayError(ErrorReason.OVERLOADED, "Too many requests are running.", { retryDelayMs: 1_000 });
-  }
-}
-
-function reserved(entry: DirectoryEntry, held: bigint, leaseId: string, nowMs: number): ReserveResponse {
-  const { requests, tokens } = entry.limits;
-  return {
-    $typeName: "penstock.quota.v1.ReserveResponse",
-    heldNanosUsd: held,
-    leaseId,
-    ...(requests === undefined ? undefined : { requests: statusOf(requests, nowMs) }),
-    ...(tokens === undefined ? undefined : { tokens: statusOf(tokens, nowMs) }),
-  };
-}
-
-function statusOf(window: RateWindow, nowMs: number): RateLimitStatus {
-  return {
-    $typeName: "penstock.quota.v1.RateLimitStatus",
-    limit: BigInt(window.limit),
-    remaining: BigInt(Math.max(0, window.limit - window.used(nowMs))),
-    resetDelay: durationOf(window.resetDelayMs(nowMs)),
-  };
-}
-
-function durationOf(ms: number): Duration {
-  const whole = Math.ceil(ms);
-  return {
-    $typeName: "google.protobuf.Duration",
-    seconds: BigInt(Math.floor(whole / 1_000)),
-    nanos: (whole % 1_000) * 1_000_000,
-  };
 }
 
 function unknownKey(keyId: string): ConnectError {

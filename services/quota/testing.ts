@@ -70,6 +70,7 @@ export function createTestQuota(
     budgets,
     keys,
     now,
+    wallClock: now,
     newId: randomUUID,
     options: { ...testOptions, ...options },
     onError: (error) => errors.push(error),

@@ -7,6 +7,8 @@ const sums = [
   "cache_write_1h_tokens",
   "audio_input_tokens",
   "audio_output_tokens",
+  "image_input_tokens",
+  "image_output_tokens",
   "cost_nanos",
 ];
 
@@ -21,20 +23,21 @@ WITH input AS (
   SELECT * FROM json_to_recordset($1::json) AS t(
     id uuid, req text, idx integer, k text, t text, o text, tags jsonb, op smallint, dia smallint, str boolean, rm text,
     p text, m text, out smallint, err smallint, http integer, ui bigint, cr bigint, cw bigint, ot bigint, rt bigint,
-    cw1 bigint, ai bigint, ao bigint, est boolean, cost bigint, src text, lease text, fin smallint, prid text, st bigint,
+    cw1 bigint, ai bigint, ao bigint, ii bigint, io bigint, est boolean, cost bigint, src text, lease text[], u text, fin smallint, prid text, st bigint,
     ft bigint, tt bigint, final boolean)
 ), inserted AS (
   INSERT INTO accounting.attempts (
     attempt_id, start_time, request_id, attempt_index, final, key_id, team_id, organization_id, tags, operation, dialect,
     stream, requested_model, provider, model, outcome, error_reason, finish_reason, http_status, uncached_input_tokens,
     cache_read_tokens, cache_write_tokens, output_tokens, reasoning_tokens, cache_write_1h_tokens, audio_input_tokens,
-    audio_output_tokens, estimated, cost_nanos, price_source, lease_id, provider_request_id, first_token_us, total_us)
+    audio_output_tokens, image_input_tokens, image_output_tokens, estimated, cost_nanos, price_source, lease_ids, user_id, provider_request_id, first_token_us, total_us)
   SELECT id, timestamptz 'epoch' + st * interval '1 microsecond', coalesce(req, ''), coalesce(idx, 0),
     coalesce(final, false), coalesce(k, ''), coalesce(t, ''), coalesce(o, ''), coalesce(tags, '{}'), coalesce(op, 0),
     coalesce(dia, 0), coalesce(str, false), coalesce(rm, ''), coalesce(p, ''), coalesce(m, ''), coalesce(out, 0),
     coalesce(err, 0), coalesce(fin, 0), coalesce(http, 0), coalesce(ui, 0), coalesce(cr, 0), coalesce(cw, 0),
-    coalesce(ot, 0), coalesce(rt, 0), coalesce(cw1, 0), coalesce(ai, 0), coalesce(ao, 0), coalesce(est, false),
-    coalesce(cost, 0), coalesce(src, ''), coalesce(lease, ''), coalesce(prid, ''), ft, tt
+    coalesce(ot, 0), coalesce(rt, 0), coalesce(cw1, 0), coalesce(ai, 0), coalesce(ao, 0), coalesce(ii, 0),
+    coalesce(io, 0), coalesce(est, false),
+    coalesce(cost, 0), coalesce(src, ''), coalesce(lease, '{}'), coalesce(u, ''), coalesce(prid, ''), ft, tt
   FROM input ORDER BY id
   ON CONFLICT (attempt_id) DO NOTHING
   RETURNING *
@@ -60,5 +63,11 @@ WITH input AS (
     requests = r.requests + EXCLUDED.requests,
     estimated_attempts = r.estimated_attempts + EXCLUDED.estimated_attempts,
     ${sums.map((name) => `${name} = r.${name} + EXCLUDED.${name}`).join(", ")}
+), leased AS (
+  INSERT INTO accounting.lease_costs AS l (lease_id, cost_nanos)
+  SELECT lease_id, sum(cost_nanos)::bigint FROM inserted, unnest(lease_ids) AS lease_id
+  GROUP BY lease_id ORDER BY lease_id
+  ON CONFLICT (lease_id) DO UPDATE SET
+    cost_nanos = l.cost_nanos + EXCLUDED.cost_nanos, change_time = clock_timestamp()
 )
 SELECT count(*) AS inserted FROM inserted`;

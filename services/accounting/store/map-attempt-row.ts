@@ -14,6 +14,8 @@ export interface TokenColumns {
   readonly cache_write_1h_tokens: bigint;
   readonly audio_input_tokens: bigint;
   readonly audio_output_tokens: bigint;
+  readonly image_input_tokens: bigint;
+  readonly image_output_tokens: bigint;
   readonly estimated: boolean;
 }
 
@@ -40,7 +42,8 @@ export interface AttemptRow extends TokenColumns {
   readonly http_status: number;
   readonly cost_nanos: bigint;
   readonly price_source: string;
-  readonly lease_id: string;
+  readonly lease_ids: string[];
+  readonly user_id: string;
   readonly provider_request_id: string;
   readonly first_token_us: bigint | null;
   readonly total_us: bigint | null;
@@ -51,7 +54,8 @@ export const attemptColumns = `attempt_id, (extract(epoch FROM start_time) * 100
   attempt_index, final, key_id, team_id, organization_id, tags, operation, dialect, stream, requested_model, provider,
   model, outcome, error_reason, finish_reason, http_status, uncached_input_tokens, cache_read_tokens,
   cache_write_tokens, output_tokens, reasoning_tokens, cache_write_1h_tokens, audio_input_tokens, audio_output_tokens,
-  estimated, cost_nanos, price_source, lease_id, provider_request_id, first_token_us, total_us`;
+  image_input_tokens, image_output_tokens,
+  estimated, cost_nanos, price_source, lease_ids, user_id, provider_request_id, first_token_us, total_us`;
 
 /** Makes the event of a row again. */
 export function mapAttemptRow(row: AttemptRow): UsageEvent {
@@ -78,7 +82,8 @@ export function mapAttemptRow(row: AttemptRow): UsageEvent {
     usage: mapTokenColumns(row),
     costNanosUsd: row.cost_nanos,
     priceSource: row.price_source,
-    leaseId: row.lease_id,
+    leaseIds: row.lease_ids,
+    userId: row.user_id,
     providerRequestId: row.provider_request_id,
     startTime: timestampOf(row.start_us),
     ...(row.first_token_us === null ? {} : { firstTokenLatency: durationOf(row.first_token_us) }),
@@ -100,6 +105,8 @@ export function mapTokenColumns(row: TokenColumns): Usage {
     audioInputTokens: row.audio_input_tokens,
     audioOutputTokens: row.audio_output_tokens,
     estimated: row.estimated,
+    ...(row.image_input_tokens === 0n ? {} : { imageInputTokens: row.image_input_tokens }),
+    ...(row.image_output_tokens === 0n ? {} : { imageOutputTokens: row.image_output_tokens }),
   };
 }
 

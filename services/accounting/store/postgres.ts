@@ -40,6 +40,8 @@ const tokenSums = [
   "cache_write_1h_tokens",
   "audio_input_tokens",
   "audio_output_tokens",
+  "image_input_tokens",
+  "image_output_tokens",
 ]
   .map((name) => `coalesce(sum(${name}), 0)::bigint AS ${name}`)
   .join(", ");
@@ -122,8 +124,7 @@ export function createPostgresLedgerStore(deps: { readonly pool: pg.Pool }): Led
     },
     async sumLeases(leaseIds) {
       const result = await pool.query<{ lease_id: string; cost_nanos: bigint }>(
-        `SELECT lease_id, sum(cost_nanos)::bigint AS cost_nanos FROM accounting.attempts
-         WHERE lease_id = ANY($1) AND lease_id <> '' GROUP BY lease_id`,
+        "SELECT lease_id, cost_nanos FROM accounting.lease_costs WHERE lease_id = ANY($1)",
         [leaseIds],
       );
       return new Map(result.rows.map((row) => [row.lease_id, row.cost_nanos]));

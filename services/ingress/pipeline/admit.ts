@@ -24,16 +24,34 @@ export interface AdmissionDeps {
 export interface Admission {
   /** What is held; undefined when the key has no limit. */
   readonly held: ReserveResponse | undefined;
+  /** True when a budget applies, so that only targets with a price may answer. */
+  readonly pricedOnly: boolean;
+  /** The leases that pay for the attempts at a provider. */
+  leaseIdsAt(provider: string): string[];
   /** Gives back what the request did not use. Called once. */
-  release(costNanosUsd: bigint, tokens: bigint): void;
+  release(costs: RequestCosts): void;
 }
 
-const unlimited: Admission = { held: undefined, release: () => undefined };
+/** What a request came to over all its attempts. */
+export interface RequestCosts {
+  readonly costNanosUsd: bigint;
+  /** What it cost at each provider. */
+  readonly providerCostsNanosUsd: Record<string, bigint>;
+  readonly tokens: bigint;
+}
+
+const unlimited: Admission = {
+  held: undefined,
+  pricedOnly: false,
+  leaseIdsAt: () => [],
+  release: () => undefined,
+};
+const noCosts: RequestCosts = { costNanosUsd: 0n, providerCostsNanosUsd: {}, tokens: 0n };
 
 /** Holds what a request may cost at most. Throws what the caller is told when it may not go on. */
 export function admit(call: GatewayCall, model: ModelEntry, deps: AdmissionDeps): Admission | Promise<Admission> {
   const { key } = call;
-  const paid = key.hasBudget && !isFree(call, model);
+  const paid = (key.hasBudget || key.mayHaveBudget) && !isFree(call, model);
   return paid || key.hasRateLimit ? reserve(call, model, paid, deps) : unlimited;
 }
 
@@ -44,7 +62,9 @@ function isFree({ operation }: GatewayCall, model: ModelEntry): boolean {
 
 async function reserve(call: GatewayCall, model: ModelEntry, paid: boolean, deps: AdmissionDeps): Promise<Admission> {
   const { key, inspection, requestId } = call;
-  const bound = paid ? boundRequestCost(inspection, model) : undefined;
+  // A budget that may apply refuses what has no price; one that does apply always needs the bound.
+  const unpriced = !key.hasBudget && model.priceCeiling === undefined;
+  const bound = paid && !unpriced ? boundRequestCost(inspection, model) : undefined;
   let held: ReserveResponse;
   try {
     held = await deps.quota.reserve({
@@ -54,6 +74,10 @@ async function reserve(call: GatewayCall, model: ModelEntry, paid: boolean, deps
       costNanosUsd: bound?.desiredNanosUsd ?? 0n,
       minimumCostNanosUsd: bound?.minimumNanosUsd ?? 0n,
       tokens: bound?.tokens ?? (call.operation === Operation.COUNT_TOKENS ? 0n : boundTokens(inspection)),
+      tags: call.tags,
+      model: inspection.model,
+      providers: model.providers,
+      unpriced: paid && unpriced,
     });
   } catch (error) {
     if (!isOutage(error)) {
@@ -61,7 +85,7 @@ async function reserve(call: GatewayCall, model: ModelEntry, paid: boolean, deps
     }
     if (ConnectError.from(error).code === Code.DeadlineExceeded) {
       // The hold may have been made, or still be, without its answer having come: it must not wait for its expiry.
-      deps.settlements.settle(settlementOf(requestId, key.id, "", 0n, 0n));
+      deps.settlements.settle(settlementOf(requestId, key.id, [], noCosts));
     }
     if (!paid) {
       // A rate limit that nobody can check is not worth an outage.
@@ -73,37 +97,42 @@ async function reserve(call: GatewayCall, model: ModelEntry, paid: boolean, deps
     });
   }
   deps.settlements.keep(requestId);
-  const opened = paid
+  const pricedOnly = held.leases.length > 0;
+  const opened = pricedOnly
     ? deps.recorder.open({
         requestId,
         keyId: key.id,
         teamId: key.teamId,
         organizationId: key.organizationId,
         model: inspection.model,
-        leaseId: held.leaseId,
+        leaseIds: held.leases.map(({ leaseId }) => leaseId),
         heldNanosUsd: held.heldNanosUsd,
         startedAt: deps.now(),
       })
     : undefined;
   return {
     held,
-    release(costNanosUsd, tokens) {
+    pricedOnly,
+    leaseIdsAt: (provider) =>
+      held.leases.filter((lease) => lease.provider === "" || lease.provider === provider).map(({ leaseId }) => leaseId),
+    release(costs) {
       if (opened !== undefined) {
         deps.recorder.close(opened);
       }
-      deps.settlements.settle(settlementOf(requestId, key.id, held.leaseId, costNanosUsd, tokens));
+      deps.settlements.settle(
+        settlementOf(
+          requestId,
+          key.id,
+          held.leases.map(({ leaseId }) => leaseId),
+          costs,
+        ),
+      );
     },
   };
 }
 
-function settlementOf(
-  requestId: string,
-  keyId: string,
-  leaseId: string,
-  costNanosUsd: bigint,
-  tokens: bigint,
-): Settlement {
-  return { $typeName: "penstock.quota.v1.Settlement", requestId, keyId, leaseId, costNanosUsd, tokens };
+function settlementOf(requestId: string, keyId: string, leaseIds: string[], costs: RequestCosts): Settlement {
+  return { $typeName: "penstock.quota.v1.Settlement", requestId, keyId, leaseIds, ...costs };
 }
 
 function isOutage(error: unknown): boolean {

@@ -62,6 +62,7 @@ export class RequestRun {
   #copy: AnswerCopy | undefined;
   #streamEvents = 0;
   #costNanosUsd = 0n;
+  readonly #providerCosts: Record<string, bigint> = {};
   #tokens = 0n;
   #finished = false;
 
@@ -162,7 +163,7 @@ export class RequestRun {
         stream: call.inspection.stream,
         body: call.body,
         imposedOutputTokens: held === undefined ? 0n : imposedOutputTokens(call.inspection, model, held.heldNanosUsd),
-        pricedOnly: call.key.hasBudget,
+        pricedOnly: this.#admission.pricedOnly,
         dialectHeaders: call.dialectHeaders,
         contentType: call.contentType,
         ...(call.timeoutMs === undefined ? {} : { timeout: durationFromMs(call.timeoutMs) }),
@@ -275,12 +276,12 @@ export class RequestRun {
       return undefined;
     }
     this.#attempt = undefined;
-    this.#costNanosUsd += finished.costNanosUsd;
+    this.#charge(started.provider, finished.costNanosUsd);
     const { usage } = finished;
     if (usage !== undefined) {
       this.#tokens += usage.uncachedInputTokens + usage.cacheReadTokens + usage.cacheWriteTokens + usage.outputTokens;
     }
-    return eventOfAttempt(this.#call, started, finished, this.#leaseId(), final);
+    return eventOfAttempt(this.#call, started, finished, this.#leaseIds(started), final);
   }
 
   #fail(error: ConnectError): void {
@@ -305,11 +306,17 @@ export class RequestRun {
     // Its input, and a token for each event that was passed on.
     const usage = estimateUsage(this.#call.inspection.inputTextBytes ?? this.#call.body.length, this.#streamEvents);
     const costNanosUsd = started.prices === undefined ? 0n : priceUsage(started.prices, usage);
-    this.#costNanosUsd += costNanosUsd;
+    this.#charge(started.provider, costNanosUsd);
     this.#tokens += usage.uncachedInputTokens + usage.outputTokens;
     const totalMs = this.#deps.monotonicNow() - this.#attemptStartedAt;
     this.#deps.recorder.record(
-      eventOfAbandoned(this.#call, started, { outcome, usage, costNanosUsd, leaseId: this.#leaseId(), totalMs }),
+      eventOfAbandoned(this.#call, started, {
+        outcome,
+        usage,
+        costNanosUsd,
+        leaseIds: this.#leaseIds(started),
+        totalMs,
+      }),
       ignoreWritten,
     );
   }
@@ -344,12 +351,21 @@ export class RequestRun {
   }
 
   #settle(): void {
-    this.#admission?.release(this.#costNanosUsd, this.#tokens);
+    this.#admission?.release({
+      costNanosUsd: this.#costNanosUsd,
+      providerCostsNanosUsd: this.#providerCosts,
+      tokens: this.#tokens,
+    });
     this.#admission = undefined;
   }
 
-  #leaseId(): string {
-    return this.#admission?.held?.leaseId ?? "";
+  #charge(provider: string, costNanosUsd: bigint): void {
+    this.#costNanosUsd += costNanosUsd;
+    this.#providerCosts[provider] = (this.#providerCosts[provider] ?? 0n) + costNanosUsd;
+  }
+
+  #leaseIds(started: AttemptStarted): string[] {
+    return this.#admission?.leaseIdsAt(started.provider) ?? [];
   }
 
   #over(outcome: Outcome): void {

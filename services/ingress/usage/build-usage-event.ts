@@ -19,7 +19,7 @@ interface EventFacts {
   readonly usage: Usage | undefined;
   readonly costNanosUsd: bigint;
   readonly priceSource: string;
-  readonly leaseId: string;
+  readonly leaseIds: string[];
   readonly finishReason: FinishReason;
   readonly providerRequestId: string;
   readonly startTime: AttemptStarted["startTime"];
@@ -33,7 +33,7 @@ export function eventOfAttempt(
   call: GatewayCall,
   started: AttemptStarted,
   finished: AttemptFinished,
-  leaseId: string,
+  leaseIds: string[],
   final: boolean,
 ): UsageEvent {
   return buildEvent(call, {
@@ -48,7 +48,7 @@ export function eventOfAttempt(
     usage: finished.usage,
     costNanosUsd: finished.costNanosUsd,
     priceSource: started.prices?.source ?? "",
-    leaseId,
+    leaseIds,
     finishReason: finished.finishReason,
     providerRequestId: finished.providerRequestId,
     startTime: started.startTime,
@@ -66,7 +66,7 @@ export function eventOfAbandoned(
     readonly outcome: Outcome;
     readonly usage: Usage;
     readonly costNanosUsd: bigint;
-    readonly leaseId: string;
+    readonly leaseIds: string[];
     readonly totalMs: number;
   },
 ): UsageEvent {
@@ -81,7 +81,7 @@ export function eventOfAbandoned(
     usage: facts.usage,
     costNanosUsd: facts.costNanosUsd,
     priceSource: started.prices?.source ?? "",
-    leaseId: facts.leaseId,
+    leaseIds: facts.leaseIds,
     finishReason: FinishReason.UNSPECIFIED,
     providerRequestId: "",
     startTime: started.startTime,
@@ -109,7 +109,7 @@ export function eventOfCacheHit(
     usage: undefined,
     costNanosUsd: 0n,
     priceSource: "",
-    leaseId: "",
+    leaseIds: [],
     finishReason: FinishReason.UNSPECIFIED,
     providerRequestId: "",
     startTime: timestampNow(),
@@ -141,10 +141,11 @@ function buildEvent(call: GatewayCall, facts: EventFacts): UsageEvent {
     httpStatus: facts.httpStatus,
     costNanosUsd: facts.costNanosUsd,
     priceSource: facts.priceSource,
-    leaseId: facts.leaseId,
+    leaseIds: facts.leaseIds,
     finishReason: facts.finishReason,
     providerRequestId: facts.providerRequestId,
     final: facts.final,
+    userId: key.userId,
   };
   if (facts.usage !== undefined) {
     event.usage = facts.usage;

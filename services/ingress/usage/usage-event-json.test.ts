@@ -35,7 +35,7 @@ const full = create(UsageEventSchema, {
   },
   costNanosUsd: 123_456_789_012_345_678n,
   priceSource: "override",
-  leaseId: "l",
+  leaseIds: ["l"],
   finishReason: 2,
   providerRequestId: "pr",
   startTime: timestampFromMs(1_700_000_000_123),

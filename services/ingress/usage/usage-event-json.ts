@@ -31,13 +31,14 @@ export function writeUsageEventJson(event: UsageEvent): string {
     (event.usage === undefined ? "" : `,"usage":{${usageMembers(event.usage).slice(1)}}`) +
     int64("costNanosUsd", event.costNanosUsd) +
     known("priceSource", event.priceSource) +
-    known("leaseId", event.leaseId) +
     name("finishReason", finishNames, event.finishReason) +
     text("providerRequestId", event.providerRequestId) +
     timestamp("startTime", event.startTime) +
     duration("firstTokenLatency", event.firstTokenLatency) +
     duration("totalLatency", event.totalLatency) +
-    flag("final", event.final);
+    flag("final", event.final) +
+    texts("leaseIds", event.leaseIds) +
+    known("userId", event.userId);
   return `{${members.slice(1)}}`;
 }
 
@@ -51,7 +52,9 @@ function usageMembers(usage: Usage): string {
     int64("cacheWrite1hTokens", usage.cacheWrite1hTokens) +
     int64("audioInputTokens", usage.audioInputTokens) +
     int64("audioOutputTokens", usage.audioOutputTokens) +
-    flag("estimated", usage.estimated)
+    flag("estimated", usage.estimated) +
+    optionalInt64("imageInputTokens", usage.imageInputTokens) +
+    optionalInt64("imageOutputTokens", usage.imageOutputTokens)
   );
 }
 
@@ -59,10 +62,14 @@ function text(member: string, value: string): string {
   return value === "" ? "" : `,"${member}":${quoteJson(value)}`;
 }
 
+function texts(member: string, values: readonly string[]): string {
+  return values.length === 0 ? "" : `,"${member}":[${values.map(quoteJson).join(",")}]`;
+}
+
 const maxQuoted = 4_096;
 const quoted = new Map<string, string>();
 
-/** As `text`, for what is the same in many events: names and ids of keys, models and leases. */
+/** As `text`, for what is the same in many events: names and ids of keys and models. */
 function known(member: string, value: string): string {
   if (value === "") {
     return "";
@@ -84,6 +91,11 @@ function number(member: string, value: number): string {
 
 function flag(member: string, value: boolean): string {
   return value ? `,"${member}":true` : "";
+}
+
+/** A field with presence is written whatever its value. */
+function optionalInt64(member: string, value: bigint | undefined): string {
+  return value === undefined ? "" : `,"${member}":"${value}"`;
 }
 
 function int64(member: string, value: bigint): string {

@@ -42,7 +42,7 @@ const opened = {
   teamId: "",
   organizationId: "o",
   model: 'a "model"',
-  leaseId: "l",
+  leaseIds: ["l"],
   heldNanosUsd: 12_345_678_901_234_567_890n,
   startedAt: 1_700_000_000_000,
 };

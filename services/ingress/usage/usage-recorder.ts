@@ -14,7 +14,7 @@ export interface OpenedRequest {
   readonly teamId: string;
   readonly organizationId: string;
   readonly model: string;
-  readonly leaseId: string;
+  readonly leaseIds: readonly string[];
   readonly heldNanosUsd: bigint;
   /** Unix milliseconds. */
   readonly startedAt: number;
@@ -123,10 +123,10 @@ export function createUsageRecorder(deps: UsageRecorderDeps): UsageRecorder {
 
 /** By hand, as the events: it is written for every request that has a hold. */
 function writeOpened(request: OpenedRequest): string {
-  const { requestId, keyId, teamId, organizationId, model, leaseId, heldNanosUsd, startedAt } = request;
+  const { requestId, keyId, teamId, organizationId, model, leaseIds, heldNanosUsd, startedAt } = request;
   return (
     `{"requestId":${quoteJson(requestId)},"keyId":${quoteJson(keyId)},"teamId":${quoteJson(teamId)},` +
-    `"organizationId":${quoteJson(organizationId)},"model":${quoteJson(model)},"leaseId":${quoteJson(leaseId)},` +
+    `"organizationId":${quoteJson(organizationId)},"model":${quoteJson(model)},"leaseIds":${JSON.stringify(leaseIds)},` +
     `"heldNanosUsd":"${heldNanosUsd}","startedAt":${startedAt}}`
   );
 }
@@ -147,7 +147,7 @@ function lostEvent(opened: OpenedRequest): UsageEvent {
     organizationId: opened.organizationId,
     requestedModel: opened.model,
     outcome: Outcome.LOST,
-    leaseId: opened.leaseId,
+    leaseIds: [...opened.leaseIds],
     costNanosUsd: opened.heldNanosUsd,
     startTime: timestampFromMs(opened.startedAt),
     usage: { estimated: true },

@@ -147,7 +147,14 @@ export function testBudgetStore(name: string, open: () => Promise<BudgetStoreFix
   behaves("keeps a forwarded settlement for the holder of its lease, once", async ({ a, b }, budgetId) => {
     const lease = newLease(budgetId);
     await syncOne(a, { ...lease, need: 100n });
-    const settlement = { requestId: randomUUID(), keyId: "k", leaseId: lease.leaseId, costNanosUsd: 7n, tokens: 3n };
+    const settlement = {
+      requestId: randomUUID(),
+      keyId: "k",
+      leaseIds: [lease.leaseId],
+      costNanosUsd: 7n,
+      providerCosts: { p: 3n },
+      tokens: 3n,
+    };
     await b.forwardSettlement(settlement);
     await b.forwardSettlement(settlement);
     assert.deepEqual(await b.takeForwarded(), []);
@@ -159,8 +166,22 @@ export function testBudgetStore(name: string, open: () => Promise<BudgetStoreFix
     const lease = newLease(budgetId);
     await syncOne(a, { ...lease, need: 100n });
     await syncOne(a, { ...next(lease, 125n), close: true });
-    await b.forwardSettlement({ requestId: "r", keyId: "k", leaseId: lease.leaseId, costNanosUsd: 7n, tokens: 3n });
-    await b.forwardSettlement({ requestId: "r", keyId: "k", leaseId: "not an id", costNanosUsd: 7n, tokens: 3n });
+    await b.forwardSettlement({
+      requestId: "r",
+      keyId: "k",
+      leaseIds: [lease.leaseId],
+      costNanosUsd: 7n,
+      providerCosts: { p: 3n },
+      tokens: 3n,
+    });
+    await b.forwardSettlement({
+      requestId: "r",
+      keyId: "k",
+      leaseIds: ["not an id"],
+      costNanosUsd: 7n,
+      providerCosts: {},
+      tokens: 3n,
+    });
     assert.deepEqual(await a.takeForwarded(), []);
   });
 }
@@ -168,6 +189,7 @@ export function testBudgetStore(name: string, open: () => Promise<BudgetStoreFix
 function newLease(budgetId: string): LeaseSync {
   return {
     leaseId: randomUUID(),
+    limit: undefined,
     budgetId,
     isNew: true,
     sequence: 1,

@@ -27,7 +27,7 @@ const checkMs = 10_000;
 export class MemoryBudgets {
   readonly budgets = new Map<string, Budget>();
   readonly leases = new Map<string, Lease>();
-  readonly forwarded = new Map<string, ForwardedSettlement>();
+  readonly forwarded = new Map<string, ForwardedSettlement & { readonly holder: string }>();
 
   /** Makes a budget, or changes its limit. */
   setLimit(budgetId: string, limit: bigint | undefined): void {
@@ -66,16 +66,17 @@ export function createMemoryBudgetStore(deps: {
       return Promise.resolve(states);
     },
     forwardSettlement(settlement) {
-      const id = `${settlement.leaseId} ${settlement.requestId}`;
-      if (shared.leases.get(settlement.leaseId)?.open === true && !shared.forwarded.has(id)) {
-        shared.forwarded.set(id, settlement);
+      const lease = settlement.leaseIds.toSorted().find((leaseId) => shared.leases.get(leaseId)?.open === true);
+      const id = `${lease} ${settlement.requestId}`;
+      if (lease !== undefined && !shared.forwarded.has(id)) {
+        shared.forwarded.set(id, { ...settlement, holder: shared.leases.get(lease)?.holder ?? "" });
       }
       return Promise.resolve();
     },
     takeForwarded() {
       const taken: ForwardedSettlement[] = [];
-      for (const [id, settlement] of shared.forwarded) {
-        if (taken.length < maxTaken && shared.leases.get(settlement.leaseId)?.holder === holder) {
+      for (const [id, { holder: addressee, ...settlement }] of shared.forwarded) {
+        if (taken.length < maxTaken && addressee === holder) {
           shared.forwarded.delete(id);
           taken.push(settlement);
         }
@@ -108,6 +109,9 @@ function applySync(
   expireMs: number,
   nowMs: number,
 ): LeaseSyncResult {
+  if (sync.limit !== undefined) {
+    shared.setLimit(sync.budgetId, sync.limit);
+  }
   const budget = shared.budgets.get(sync.budgetId);
   let lease = shared.leases.get(sync.leaseId);
   if (budget === undefined || (lease === undefined && !sync.isNew) || lease?.open === false) {

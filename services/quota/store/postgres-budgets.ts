@@ -21,6 +21,16 @@ interface SyncRow {
   readonly room: bigint;
 }
 
+interface ForwardedRow {
+  readonly request_id: string;
+  readonly key_id: string;
+  readonly lease_ids: readonly string[];
+  readonly cost_nanos: bigint;
+  /** As decimal text, since JSON's numbers are not exact. */
+  readonly provider_costs: Readonly<Record<string, string>>;
+  readonly tokens: bigint;
+}
+
 /** Makes the store of budgets and leases in Postgres; the schema `quota` is migrated. */
 export function createPostgresBudgetStore(deps: PostgresBudgetStoreDeps): BudgetStore {
   const { pool, holder } = deps;
@@ -49,10 +59,10 @@ export function createPostgresBudgetStore(deps: PostgresBudgetStoreDeps): Budget
       const rows = await query<SyncRow>(
         `SELECT r.outcome, r.granted, r.room
          FROM unnest($1::uuid[], $2::text[], $3::boolean[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
-           $8::bigint[], $9::bigint[], $10::bigint[], $11::boolean[]) WITH ORDINALITY
-           AS s(lease, budget, new, sequence, granted, spent, held, need, minimum, maximum, close, place)
-         CROSS JOIN LATERAL quota.sync_lease(s.lease, s.budget, $12, s.new, s.sequence, s.granted, s.spent, s.held,
-           s.need, s.minimum, s.maximum, s.close, $13 * interval '1 millisecond') AS r
+           $8::bigint[], $9::bigint[], $10::bigint[], $11::boolean[], $12::bigint[]) WITH ORDINALITY
+           AS s(lease, budget, new, sequence, granted, spent, held, need, minimum, maximum, close, allowed, place)
+         CROSS JOIN LATERAL quota.sync_lease(s.lease, s.budget, s.allowed, $13, s.new, s.sequence, s.granted, s.spent,
+           s.held, s.need, s.minimum, s.maximum, s.close, $14 * interval '1 millisecond') AS r
          ORDER BY s.place`,
         [
           syncs.map((sync) => sync.leaseId),
@@ -66,6 +76,7 @@ export function createPostgresBudgetStore(deps: PostgresBudgetStoreDeps): Budget
           syncs.map((sync) => sync.minimum),
           syncs.map((sync) => sync.maximum),
           syncs.map((sync) => sync.close),
+          syncs.map((sync) => sync.limit),
           holder,
           deps.leaseTtlMs,
         ],
@@ -84,33 +95,30 @@ export function createPostgresBudgetStore(deps: PostgresBudgetStoreDeps): Budget
       );
     },
     async forwardSettlement(settlement) {
+      const { requestId, keyId, leaseIds, costNanosUsd, providerCosts, tokens } = settlement;
       await query(
-        `INSERT INTO quota.forwarded_settlements (request_id, lease_id, key_id, cost_nanos, tokens)
-         SELECT $1, id, $3, $4, $5 FROM quota.leases WHERE id::text = $2 AND open
+        `INSERT INTO quota.forwarded_settlements
+           (request_id, lease_id, key_id, cost_nanos, tokens, lease_ids, provider_costs)
+         SELECT $1, id, $3, $4, $5, $2, $6 FROM quota.leases WHERE id::text = ANY($2) AND open ORDER BY id LIMIT 1
          ON CONFLICT DO NOTHING`,
-        [settlement.requestId, settlement.leaseId, settlement.keyId, settlement.costNanosUsd, settlement.tokens],
+        [requestId, leaseIds, keyId, costNanosUsd, tokens, JSON.stringify(mapValues(providerCosts, String))],
       );
     },
     async takeForwarded() {
-      const rows = await query<{
-        request_id: string;
-        key_id: string;
-        lease_id: string;
-        cost_nanos: bigint;
-        tokens: bigint;
-      }>(
+      const rows = await query<ForwardedRow>(
         `DELETE FROM quota.forwarded_settlements WHERE (lease_id, request_id) IN (
            SELECT f.lease_id, f.request_id FROM quota.forwarded_settlements f
            JOIN quota.leases l ON l.id = f.lease_id WHERE l.holder = $1 LIMIT 1000)
-         RETURNING request_id, key_id, lease_id, cost_nanos, tokens`,
+         RETURNING request_id, key_id, lease_ids, cost_nanos, provider_costs, tokens`,
         [holder],
       );
       return rows.map(
         (row): ForwardedSettlement => ({
           requestId: row.request_id,
           keyId: row.key_id,
-          leaseId: row.lease_id,
+          leaseIds: row.lease_ids,
           costNanosUsd: row.cost_nanos,
+          providerCosts: mapValues(row.provider_costs, BigInt),
           tokens: row.tokens,
         }),
       );
@@ -137,6 +145,10 @@ export function createPostgresBudgetStore(deps: PostgresBudgetStoreDeps): Budget
       await query("UPDATE quota.leases SET expire_time = LEAST(expire_time, clock_timestamp()) WHERE open", []);
     },
   };
+}
+
+function mapValues<From, To>(record: Readonly<Record<string, From>>, map: (value: From) => To): Record<string, To> {
+  return Object.fromEntries(Object.entries(record).map(([name, value]) => [name, map(value)]));
 }
 
 function mapSyncRow(row: SyncRow): LeaseSyncResult {

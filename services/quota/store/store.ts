@@ -2,6 +2,8 @@
 export interface LeaseSync {
   readonly leaseId: string;
   readonly budgetId: string;
+  /** The budget's limit, for budgets that are made by their first lease; undefined where the store has the limit. */
+  readonly limit: bigint | undefined;
   /** Whether the store may not have the lease yet. */
   readonly isNew: boolean;
   /** Larger with each synchronisation of the lease. */
@@ -29,12 +31,14 @@ export type LeaseSyncResult =
   | { readonly kind: "lost" }
   | { readonly kind: "stale" };
 
-/** A settlement that was sent to another process than the lease's holder. */
+/** A settlement that was sent to another process than the leases' holder. */
 export interface ForwardedSettlement {
   readonly requestId: string;
   readonly keyId: string;
-  readonly leaseId: string;
+  /** The leases that the hold was taken from, at least one; all are of one process. */
+  readonly leaseIds: readonly string[];
   readonly costNanosUsd: bigint;
+  readonly providerCosts: Readonly<Record<string, bigint>>;
   readonly tokens: bigint;
 }
 
@@ -55,7 +59,7 @@ export interface BudgetStore {
   syncLeases(syncs: readonly LeaseSync[]): Promise<readonly LeaseSyncResult[]>;
   /** The states of budgets; those that do not exist are left out. */
   readBudgets(budgetIds: readonly string[]): Promise<ReadonlyMap<string, BudgetState>>;
-  /** Leaves a settlement for the holder of its lease. Idempotent on the request; nothing happens without an open lease. */
+  /** Leaves a settlement for the holder of its leases. Idempotent on the request; nothing happens without an open one. */
   forwardSettlement(settlement: ForwardedSettlement): Promise<void>;
   /** Takes the settlements left for this store's holder, at most 1000: they are gone afterwards. */
   takeForwarded(): Promise<readonly ForwardedSettlement[]>;

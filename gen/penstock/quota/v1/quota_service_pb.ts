@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file penstock/quota/v1/quota_service.proto.
  */
 export const file_penstock_quota_v1_quota_service: GenFile = /*@__PURE__*/
-  fileDesc("CiVwZW5zdG9jay9xdW90YS92MS9xdW90YV9zZXJ2aWNlLnByb3RvEhFwZW5zdG9jay5xdW90YS52MSJ8Cg5SZXNlcnZlUmVxdWVzdBISCgpyZXF1ZXN0X2lkGAEgASgJEg4KBmtleV9pZBgCIAEoCRIWCg5jb3N0X25hbm9zX3VzZBgDIAEoAxIeChZtaW5pbXVtX2Nvc3RfbmFub3NfdXNkGAQgASgDEg4KBnRva2VucxgFIAEoAyKlAQoPUmVzZXJ2ZVJlc3BvbnNlEhYKDmhlbGRfbmFub3NfdXNkGAEgASgDEhAKCGxlYXNlX2lkGAIgASgJEjQKCHJlcXVlc3RzGAMgASgLMiIucGVuc3RvY2sucXVvdGEudjEuUmF0ZUxpbWl0U3RhdHVzEjIKBnRva2VucxgEIAEoCzIiLnBlbnN0b2NrLnF1b3RhLnYxLlJhdGVMaW1pdFN0YXR1cyJjCg9SYXRlTGltaXRTdGF0dXMSDQoFbGltaXQYASABKAMSEQoJcmVtYWluaW5nGAIgASgDEi4KC3Jlc2V0X2RlbGF5GAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIkMKDVNldHRsZVJlcXVlc3QSMgoLc2V0dGxlbWVudHMYASADKAsyHS5wZW5zdG9jay5xdW90YS52MS5TZXR0bGVtZW50ImoKClNldHRsZW1lbnQSEgoKcmVxdWVzdF9pZBgBIAEoCRIOCgZrZXlfaWQYAiABKAkSEAoIbGVhc2VfaWQYAyABKAkSFgoOY29zdF9uYW5vc191c2QYBCABKAMSDgoGdG9rZW5zGAUgASgDIhAKDlNldHRsZVJlc3BvbnNlIiMKDFJlbmV3UmVxdWVzdBITCgtyZXF1ZXN0X2lkcxgBIAMoCSIPCg1SZW5ld1Jlc3BvbnNlIhIKEFdhdGNoS2V5c1JlcXVlc3QiUQoRV2F0Y2hLZXlzUmVzcG9uc2USKgoEa2V5cxgBIAMoCzIcLnBlbnN0b2NrLnF1b3RhLnYxLktleVJlY29yZBIQCghjb21wbGV0ZRgCIAEoCCLkAgoJS2V5UmVjb3JkEgoKAmlkGAEgASgJEg4KBmRpZ2VzdBgCIAEoDBIqCgVzdGF0ZRgDIAEoDjIbLnBlbnN0b2NrLnF1b3RhLnYxLktleVN0YXRlEi8KC2V4cGlyZV90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIWCg5hbGxvd2VkX21vZGVscxgFIAMoCRISCgpoYXNfYnVkZ2V0GAYgASgIEhYKDmhhc19yYXRlX2xpbWl0GAcgASgIEg8KB3RlYW1faWQYCCABKAkSFwoPb3JnYW5pemF0aW9uX2lkGAkgASgJEjQKBHRhZ3MYCiADKAsyJi5wZW5zdG9jay5xdW90YS52MS5LZXlSZWNvcmQuVGFnc0VudHJ5Eg0KBWFkbWluGAsgASgIGisKCVRhZ3NFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIiMKEVJlc29sdmVLZXlSZXF1ZXN0Eg4KBmRpZ2VzdBgBIAEoDCI/ChJSZXNvbHZlS2V5UmVzcG9uc2USKQoDa2V5GAEgASgLMhwucGVuc3RvY2sucXVvdGEudjEuS2V5UmVjb3JkKlIKCEtleVN0YXRlEhkKFUtFWV9TVEFURV9VTlNQRUNJRklFRBAAEhQKEEtFWV9TVEFURV9BQ1RJVkUQARIVChFLRVlfU1RBVEVfUkVWT0tFRBACMskDCgxRdW90YVNlcnZpY2USVQoHUmVzZXJ2ZRIhLnBlbnN0b2NrLnF1b3RhLnYxLlJlc2VydmVSZXF1ZXN0GiIucGVuc3RvY2sucXVvdGEudjEuUmVzZXJ2ZVJlc3BvbnNlIgOQAgISUgoGU2V0dGxlEiAucGVuc3RvY2sucXVvdGEudjEuU2V0dGxlUmVxdWVzdBohLnBlbnN0b2NrLnF1b3RhLnYxLlNldHRsZVJlc3BvbnNlIgOQAgISTwoFUmVuZXcSHy5wZW5zdG9jay5xdW90YS52MS5SZW5ld1JlcXVlc3QaIC5wZW5zdG9jay5xdW90YS52MS5SZW5ld1Jlc3BvbnNlIgOQAgISXQoJV2F0Y2hLZXlzEiMucGVuc3RvY2sucXVvdGEudjEuV2F0Y2hLZXlzUmVxdWVzdBokLnBlbnN0b2NrLnF1b3RhLnYxLldhdGNoS2V5c1Jlc3BvbnNlIgOQAgEwARJeCgpSZXNvbHZlS2V5EiQucGVuc3RvY2sucXVvdGEudjEuUmVzb2x2ZUtleVJlcXVlc3QaJS5wZW5zdG9jay5xdW90YS52MS5SZXNvbHZlS2V5UmVzcG9uc2UiA5ACAWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("CiVwZW5zdG9jay9xdW90YS92MS9xdW90YV9zZXJ2aWNlLnByb3RvEhFwZW5zdG9jay5xdW90YS52MSKYAgoOUmVzZXJ2ZVJlcXVlc3QSEgoKcmVxdWVzdF9pZBgBIAEoCRIOCgZrZXlfaWQYAiABKAkSFgoOY29zdF9uYW5vc191c2QYAyABKAMSHgoWbWluaW11bV9jb3N0X25hbm9zX3VzZBgEIAEoAxIOCgZ0b2tlbnMYBSABKAMSOQoEdGFncxgGIAMoCzIrLnBlbnN0b2NrLnF1b3RhLnYxLlJlc2VydmVSZXF1ZXN0LlRhZ3NFbnRyeRINCgVtb2RlbBgHIAEoCRIRCglwcm92aWRlcnMYCCADKAkSEAoIdW5wcmljZWQYCSABKAgaKwoJVGFnc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEixwEKD1Jlc2VydmVSZXNwb25zZRIWCg5oZWxkX25hbm9zX3VzZBgBIAEoAxI0CghyZXF1ZXN0cxgDIAEoCzIiLnBlbnN0b2NrLnF1b3RhLnYxLlJhdGVMaW1pdFN0YXR1cxIyCgZ0b2tlbnMYBCABKAsyIi5wZW5zdG9jay5xdW90YS52MS5SYXRlTGltaXRTdGF0dXMSLAoGbGVhc2VzGAUgAygLMhwucGVuc3RvY2sucXVvdGEudjEuSGVsZExlYXNlSgQIAhADIi8KCUhlbGRMZWFzZRIQCghsZWFzZV9pZBgBIAEoCRIQCghwcm92aWRlchgCIAEoCSI8Cg1FeHRlbmRSZXF1ZXN0EhIKCnJlcXVlc3RfaWQYASABKAkSFwoPdG90YWxfbmFub3NfdXNkGAIgASgDIigKDkV4dGVuZFJlc3BvbnNlEhYKDmhlbGRfbmFub3NfdXNkGAEgASgDImMKD1JhdGVMaW1pdFN0YXR1cxINCgVsaW1pdBgBIAEoAxIRCglyZW1haW5pbmcYAiABKAMSLgoLcmVzZXRfZGVsYXkYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iQwoNU2V0dGxlUmVxdWVzdBIyCgtzZXR0bGVtZW50cxgBIAMoCzIdLnBlbnN0b2NrLnF1b3RhLnYxLlNldHRsZW1lbnQiiwIKClNldHRsZW1lbnQSEgoKcmVxdWVzdF9pZBgBIAEoCRIOCgZrZXlfaWQYAiABKAkSFgoOY29zdF9uYW5vc191c2QYBCABKAMSDgoGdG9rZW5zGAUgASgDEhEKCWxlYXNlX2lkcxgGIAMoCRJaChhwcm92aWRlcl9jb3N0c19uYW5vc191c2QYByADKAsyOC5wZW5zdG9jay5xdW90YS52MS5TZXR0bGVtZW50LlByb3ZpZGVyQ29zdHNOYW5vc1VzZEVudHJ5GjwKGlByb3ZpZGVyQ29zdHNOYW5vc1VzZEVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAzoCOAFKBAgDEAQiEAoOU2V0dGxlUmVzcG9uc2UiIwoMUmVuZXdSZXF1ZXN0EhMKC3JlcXVlc3RfaWRzGAEgAygJIg8KDVJlbmV3UmVzcG9uc2UiEgoQV2F0Y2hLZXlzUmVxdWVzdCJRChFXYXRjaEtleXNSZXNwb25zZRIqCgRrZXlzGAEgAygLMhwucGVuc3RvY2sucXVvdGEudjEuS2V5UmVjb3JkEhAKCGNvbXBsZXRlGAIgASgIIo4DCglLZXlSZWNvcmQSCgoCaWQYASABKAkSDgoGZGlnZXN0GAIgASgMEioKBXN0YXRlGAMgASgOMhsucGVuc3RvY2sucXVvdGEudjEuS2V5U3RhdGUSLwoLZXhwaXJlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhYKDmFsbG93ZWRfbW9kZWxzGAUgAygJEhIKCmhhc19idWRnZXQYBiABKAgSFgoOaGFzX3JhdGVfbGltaXQYByABKAgSDwoHdGVhbV9pZBgIIAEoCRIXCg9vcmdhbml6YXRpb25faWQYCSABKAkSNAoEdGFncxgKIAMoCzImLnBlbnN0b2NrLnF1b3RhLnYxLktleVJlY29yZC5UYWdzRW50cnkSDQoFYWRtaW4YCyABKAgSFwoPbWF5X2hhdmVfYnVkZ2V0GAwgASgIEg8KB3VzZXJfaWQYDSABKAkaKwoJVGFnc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiIwoRUmVzb2x2ZUtleVJlcXVlc3QSDgoGZGlnZXN0GAEgASgMIj8KElJlc29sdmVLZXlSZXNwb25zZRIpCgNrZXkYASABKAsyHC5wZW5zdG9jay5xdW90YS52MS5LZXlSZWNvcmQqUgoIS2V5U3RhdGUSGQoVS0VZX1NUQVRFX1VOU1BFQ0lGSUVEEAASFAoQS0VZX1NUQVRFX0FDVElWRRABEhUKEUtFWV9TVEFURV9SRVZPS0VEEAIynQQKDFF1b3RhU2VydmljZRJVCgdSZXNlcnZlEiEucGVuc3RvY2sucXVvdGEudjEuUmVzZXJ2ZVJlcXVlc3QaIi5wZW5zdG9jay5xdW90YS52MS5SZXNlcnZlUmVzcG9uc2UiA5ACAhJSCgZTZXR0bGUSIC5wZW5zdG9jay5xdW90YS52MS5TZXR0bGVSZXF1ZXN0GiEucGVuc3RvY2sucXVvdGEudjEuU2V0dGxlUmVzcG9uc2UiA5ACAhJSCgZFeHRlbmQSIC5wZW5zdG9jay5xdW90YS52MS5FeHRlbmRSZXF1ZXN0GiEucGVuc3RvY2sucXVvdGEudjEuRXh0ZW5kUmVzcG9uc2UiA5ACAhJPCgVSZW5ldxIfLnBlbnN0b2NrLnF1b3RhLnYxLlJlbmV3UmVxdWVzdBogLnBlbnN0b2NrLnF1b3RhLnYxLlJlbmV3UmVzcG9uc2UiA5ACAhJdCglXYXRjaEtleXMSIy5wZW5zdG9jay5xdW90YS52MS5XYXRjaEtleXNSZXF1ZXN0GiQucGVuc3RvY2sucXVvdGEudjEuV2F0Y2hLZXlzUmVzcG9uc2UiA5ACATABEl4KClJlc29sdmVLZXkSJC5wZW5zdG9jay5xdW90YS52MS5SZXNvbHZlS2V5UmVxdWVzdBolLnBlbnN0b2NrLnF1b3RhLnYxLlJlc29sdmVLZXlSZXNwb25zZSIDkAIBYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * ReserveRequest asks for a hold.
@@ -54,6 +54,34 @@ export type ReserveRequest = Message<"penstock.quota.v1.ReserveRequest"> & {
    * @generated from field: int64 tokens = 5;
    */
   tokens: bigint;
+
+  /**
+   * The tags of the key and of the request, for limits on tags.
+   *
+   * @generated from field: map<string, string> tags = 6;
+   */
+  tags: { [key: string]: string };
+
+  /**
+   * The model as the caller named it, for limits on models.
+   *
+   * @generated from field: string model = 7;
+   */
+  model: string;
+
+  /**
+   * The providers that may answer, for limits on providers.
+   *
+   * @generated from field: repeated string providers = 8;
+   */
+  providers: string[];
+
+  /**
+   * True when some target of the model has no price, so that the cost has no bound: a budget refuses the request.
+   *
+   * @generated from field: bool unpriced = 9;
+   */
+  unpriced: boolean;
 };
 
 /**
@@ -77,25 +105,25 @@ export type ReserveResponse = Message<"penstock.quota.v1.ReserveResponse"> & {
   heldNanosUsd: bigint;
 
   /**
-   * The lease that the hold was taken from; events carry it so that a lost lease can be reconciled. Empty without one.
-   *
-   * @generated from field: string lease_id = 2;
-   */
-  leaseId: string;
-
-  /**
-   * The key's request rate limit and what is left of it. Unset without one.
+   * The request rate limit of which least is left. Unset without one.
    *
    * @generated from field: penstock.quota.v1.RateLimitStatus requests = 3;
    */
   requests?: RateLimitStatus | undefined;
 
   /**
-   * The key's token rate limit and what is left of it. Unset without one.
+   * The token rate limit of which least is left. Unset without one.
    *
    * @generated from field: penstock.quota.v1.RateLimitStatus tokens = 4;
    */
   tokens?: RateLimitStatus | undefined;
+
+  /**
+   * The leases that the hold was taken from, one for each budget. Empty without one.
+   *
+   * @generated from field: repeated penstock.quota.v1.HeldLease leases = 5;
+   */
+  leases: HeldLease[];
 };
 
 /**
@@ -104,6 +132,84 @@ export type ReserveResponse = Message<"penstock.quota.v1.ReserveResponse"> & {
  */
 export const ReserveResponseSchema: GenMessage<ReserveResponse> = /*@__PURE__*/
   messageDesc(file_penstock_quota_v1_quota_service, 1);
+
+/**
+ * HeldLease is a lease of one budget that a request was held against. Events carry its id so that it can be reconciled
+ * when its holder is lost.
+ *
+ * @generated from message penstock.quota.v1.HeldLease
+ */
+export type HeldLease = Message<"penstock.quota.v1.HeldLease"> & {
+  /**
+   * The lease's id.
+   *
+   * @generated from field: string lease_id = 1;
+   */
+  leaseId: string;
+
+  /**
+   * The provider whose costs alone count in that budget. Empty when all do.
+   *
+   * @generated from field: string provider = 2;
+   */
+  provider: string;
+};
+
+/**
+ * Describes the message penstock.quota.v1.HeldLease.
+ * Use `create(HeldLeaseSchema)` to create a new message.
+ */
+export const HeldLeaseSchema: GenMessage<HeldLease> = /*@__PURE__*/
+  messageDesc(file_penstock_quota_v1_quota_service, 2);
+
+/**
+ * ExtendRequest asks for a larger hold.
+ *
+ * @generated from message penstock.quota.v1.ExtendRequest
+ */
+export type ExtendRequest = Message<"penstock.quota.v1.ExtendRequest"> & {
+  /**
+   * The request's id. Required.
+   *
+   * @generated from field: string request_id = 1;
+   */
+  requestId: string;
+
+  /**
+   * What shall be held in all, in nano-US-dollars.
+   *
+   * @generated from field: int64 total_nanos_usd = 2;
+   */
+  totalNanosUsd: bigint;
+};
+
+/**
+ * Describes the message penstock.quota.v1.ExtendRequest.
+ * Use `create(ExtendRequestSchema)` to create a new message.
+ */
+export const ExtendRequestSchema: GenMessage<ExtendRequest> = /*@__PURE__*/
+  messageDesc(file_penstock_quota_v1_quota_service, 3);
+
+/**
+ * ExtendResponse is the larger hold.
+ *
+ * @generated from message penstock.quota.v1.ExtendResponse
+ */
+export type ExtendResponse = Message<"penstock.quota.v1.ExtendResponse"> & {
+  /**
+   * What is held, in nano-US-dollars.
+   *
+   * @generated from field: int64 held_nanos_usd = 1;
+   */
+  heldNanosUsd: bigint;
+};
+
+/**
+ * Describes the message penstock.quota.v1.ExtendResponse.
+ * Use `create(ExtendResponseSchema)` to create a new message.
+ */
+export const ExtendResponseSchema: GenMessage<ExtendResponse> = /*@__PURE__*/
+  messageDesc(file_penstock_quota_v1_quota_service, 4);
 
 /**
  * RateLimitStatus is a rate limit and its use.
@@ -138,7 +244,7 @@ export type RateLimitStatus = Message<"penstock.quota.v1.RateLimitStatus"> & {
  * Use `create(RateLimitStatusSchema)` to create a new message.
  */
 export const RateLimitStatusSchema: GenMessage<RateLimitStatus> = /*@__PURE__*/
-  messageDesc(file_penstock_quota_v1_quota_service, 2);
+  messageDesc(file_penstock_quota_v1_quota_service, 5);
 
 /**
  * SettleRequest settles holds.
@@ -159,7 +265,7 @@ export type SettleRequest = Message<"penstock.quota.v1.SettleRequest"> & {
  * Use `create(SettleRequestSchema)` to create a new message.
  */
 export const SettleRequestSchema: GenMessage<SettleRequest> = /*@__PURE__*/
-  messageDesc(file_penstock_quota_v1_quota_service, 3);
+  messageDesc(file_penstock_quota_v1_quota_service, 6);
 
 /**
  * Settlement replaces one hold by a real cost.
@@ -182,13 +288,6 @@ export type Settlement = Message<"penstock.quota.v1.Settlement"> & {
   keyId: string;
 
   /**
-   * The lease that the hold was taken from. Empty without one.
-   *
-   * @generated from field: string lease_id = 3;
-   */
-  leaseId: string;
-
-  /**
    * What the request cost over all its attempts, in nano-US-dollars.
    *
    * @generated from field: int64 cost_nanos_usd = 4;
@@ -201,6 +300,20 @@ export type Settlement = Message<"penstock.quota.v1.Settlement"> & {
    * @generated from field: int64 tokens = 5;
    */
   tokens: bigint;
+
+  /**
+   * The leases that the hold was taken from. Empty without one.
+   *
+   * @generated from field: repeated string lease_ids = 6;
+   */
+  leaseIds: string[];
+
+  /**
+   * What the attempts at each provider cost, in nano-US-dollars; for the budgets of providers.
+   *
+   * @generated from field: map<string, int64> provider_costs_nanos_usd = 7;
+   */
+  providerCostsNanosUsd: { [key: string]: bigint };
 };
 
 /**
@@ -208,7 +321,7 @@ export type Settlement = Message<"penstock.quota.v1.Settlement"> & {
  * Use `create(SettlementSchema)` to create a new message.
  */
 export const SettlementSchema: GenMessage<Settlement> = /*@__PURE__*/
-  messageDesc(file_penstock_quota_v1_quota_service, 4);
+  messageDesc(file_penstock_quota_v1_quota_service, 7);
 
 /**
  * SettleResponse says that the settlements were applied.
@@ -223,7 +336,7 @@ export type SettleResponse = Message<"penstock.quota.v1.SettleResponse"> & {
  * Use `create(SettleResponseSchema)` to create a new message.
  */
 export const SettleResponseSchema: GenMessage<SettleResponse> = /*@__PURE__*/
-  messageDesc(file_penstock_quota_v1_quota_service, 5);
+  messageDesc(file_penstock_quota_v1_quota_service, 8);
 
 /**
  * RenewRequest keeps holds.
@@ -244,7 +357,7 @@ export type RenewRequest = Message<"penstock.quota.v1.RenewRequest"> & {
  * Use `create(RenewRequestSchema)` to create a new message.
  */
 export const RenewRequestSchema: GenMessage<RenewRequest> = /*@__PURE__*/
-  messageDesc(file_penstock_quota_v1_quota_service, 6);
+  messageDesc(file_penstock_quota_v1_quota_service, 9);
 
 /**
  * RenewResponse says that the holds were kept.
@@ -259,7 +372,7 @@ export type RenewResponse = Message<"penstock.quota.v1.RenewResponse"> & {
  * Use `create(RenewResponseSchema)` to create a new message.
  */
 export const RenewResponseSchema: GenMessage<RenewResponse> = /*@__PURE__*/
-  messageDesc(file_penstock_quota_v1_quota_service, 7);
+  messageDesc(file_penstock_quota_v1_quota_service, 10);
 
 /**
  * WatchKeysRequest asks for the keys.
@@ -274,7 +387,7 @@ export type WatchKeysRequest = Message<"penstock.quota.v1.WatchKeysRequest"> & {
  * Use `create(WatchKeysRequestSchema)` to create a new message.
  */
 export const WatchKeysRequestSchema: GenMessage<WatchKeysRequest> = /*@__PURE__*/
-  messageDesc(file_penstock_quota_v1_quota_service, 8);
+  messageDesc(file_penstock_quota_v1_quota_service, 11);
 
 /**
  * WatchKeysResponse holds keys that are new or changed.
@@ -302,7 +415,7 @@ export type WatchKeysResponse = Message<"penstock.quota.v1.WatchKeysResponse"> &
  * Use `create(WatchKeysResponseSchema)` to create a new message.
  */
 export const WatchKeysResponseSchema: GenMessage<WatchKeysResponse> = /*@__PURE__*/
-  messageDesc(file_penstock_quota_v1_quota_service, 9);
+  messageDesc(file_penstock_quota_v1_quota_service, 12);
 
 /**
  * KeyRecord is what the ingress needs to know of a key. It never holds the secret.
@@ -353,7 +466,7 @@ export type KeyRecord = Message<"penstock.quota.v1.KeyRecord"> & {
   hasBudget: boolean;
 
   /**
-   * True when the key has a rate limit.
+   * True when some limit has to be asked for each request, be it of requests, tokens or concurrency.
    *
    * @generated from field: bool has_rate_limit = 7;
    */
@@ -386,6 +499,20 @@ export type KeyRecord = Message<"penstock.quota.v1.KeyRecord"> & {
    * @generated from field: bool admin = 11;
    */
   admin: boolean;
+
+  /**
+   * True when there are budgets of tags, models or providers, which may apply to some requests of the key.
+   *
+   * @generated from field: bool may_have_budget = 12;
+   */
+  mayHaveBudget: boolean;
+
+  /**
+   * The id of the user whose key it is. Empty when it belongs to none.
+   *
+   * @generated from field: string user_id = 13;
+   */
+  userId: string;
 };
 
 /**
@@ -393,7 +520,7 @@ export type KeyRecord = Message<"penstock.quota.v1.KeyRecord"> & {
  * Use `create(KeyRecordSchema)` to create a new message.
  */
 export const KeyRecordSchema: GenMessage<KeyRecord> = /*@__PURE__*/
-  messageDesc(file_penstock_quota_v1_quota_service, 10);
+  messageDesc(file_penstock_quota_v1_quota_service, 13);
 
 /**
  * ResolveKeyRequest names a key by its digest.
@@ -414,7 +541,7 @@ export type ResolveKeyRequest = Message<"penstock.quota.v1.ResolveKeyRequest"> &
  * Use `create(ResolveKeyRequestSchema)` to create a new message.
  */
 export const ResolveKeyRequestSchema: GenMessage<ResolveKeyRequest> = /*@__PURE__*/
-  messageDesc(file_penstock_quota_v1_quota_service, 11);
+  messageDesc(file_penstock_quota_v1_quota_service, 14);
 
 /**
  * ResolveKeyResponse is the key.
@@ -435,7 +562,7 @@ export type ResolveKeyResponse = Message<"penstock.quota.v1.ResolveKeyResponse">
  * Use `create(ResolveKeyResponseSchema)` to create a new message.
  */
 export const ResolveKeyResponseSchema: GenMessage<ResolveKeyResponse> = /*@__PURE__*/
-  messageDesc(file_penstock_quota_v1_quota_service, 12);
+  messageDesc(file_penstock_quota_v1_quota_service, 15);
 
 /**
  * KeyState says whether a key may be used. Values are added over time.
@@ -489,7 +616,7 @@ export const QuotaService: GenService<{
    *
    * Idempotent on request_id: a repeated call returns the first reservation. A hold that is neither settled nor renewed
    * is released after 120 s. Fails with RESOURCE_EXHAUSTED (reason BUDGET_EXHAUSTED or RATE_LIMITED; metadata names the
-   * limit, its value and its use), NOT_FOUND for an unknown key, UNAVAILABLE (reason QUOTA_UNAVAILABLE) when the limits
+   * limit, its scope, its value, its use and its reset), FAILED_PRECONDITION (reason MODEL_NOT_PRICED), NOT_FOUND for an unknown key, UNAVAILABLE (reason QUOTA_UNAVAILABLE) when the limits
    * cannot be verified; a caller that cannot reach the service refuses keys that have a budget.
    *
    * @generated from rpc penstock.quota.v1.QuotaService.Reserve
@@ -509,6 +636,20 @@ export const QuotaService: GenService<{
     methodKind: "unary";
     input: typeof SettleRequestSchema;
     output: typeof SettleResponseSchema;
+  },
+  /**
+   * Holds more for a request that runs, in all its budgets or in none.
+   *
+   * Idempotent on request_id and total_nanos_usd: a hold that is as large already stays as it is. Fails with
+   * RESOURCE_EXHAUSTED (reason BUDGET_EXHAUSTED) when a budget does not cover it, NOT_FOUND when this process has no such
+   * hold, UNAVAILABLE (reason QUOTA_UNAVAILABLE); the hold stays as it was then.
+   *
+   * @generated from rpc penstock.quota.v1.QuotaService.Extend
+   */
+  extend: {
+    methodKind: "unary";
+    input: typeof ExtendRequestSchema;
+    output: typeof ExtendResponseSchema;
   },
   /**
    * Keeps holds of requests that still run from expiring. Idempotent; unknown holds are ignored.

@@ -18,7 +18,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file penstock/usage/v1/usage_event.proto.
  */
 export const file_penstock_usage_v1_usage_event: GenFile = /*@__PURE__*/
-  fileDesc("CiNwZW5zdG9jay91c2FnZS92MS91c2FnZV9ldmVudC5wcm90bxIRcGVuc3RvY2sudXNhZ2UudjEi6wYKClVzYWdlRXZlbnQSEgoKYXR0ZW1wdF9pZBgBIAEoCRISCgpyZXF1ZXN0X2lkGAIgASgJEhUKDWF0dGVtcHRfaW5kZXgYAyABKAUSDgoGa2V5X2lkGAQgASgJEg8KB3RlYW1faWQYBSABKAkSFwoPb3JnYW5pemF0aW9uX2lkGAYgASgJEjUKBHRhZ3MYByADKAsyJy5wZW5zdG9jay51c2FnZS52MS5Vc2FnZUV2ZW50LlRhZ3NFbnRyeRIuCglvcGVyYXRpb24YCCABKA4yGy5wZW5zdG9jay50eXBlLnYxLk9wZXJhdGlvbhIqCgdkaWFsZWN0GAkgASgOMhkucGVuc3RvY2sudHlwZS52MS5EaWFsZWN0Eg4KBnN0cmVhbRgKIAEoCBIXCg9yZXF1ZXN0ZWRfbW9kZWwYCyABKAkSEAoIcHJvdmlkZXIYDCABKAkSDQoFbW9kZWwYDSABKAkSKwoHb3V0Y29tZRgOIAEoDjIaLnBlbnN0b2NrLnVzYWdlLnYxLk91dGNvbWUSMwoMZXJyb3JfcmVhc29uGA8gASgOMh0ucGVuc3RvY2sudHlwZS52MS5FcnJvclJlYXNvbhITCgtodHRwX3N0YXR1cxgQIAEoBRImCgV1c2FnZRgRIAEoCzIXLnBlbnN0b2NrLnR5cGUudjEuVXNhZ2USFgoOY29zdF9uYW5vc191c2QYEiABKAMSFAoMcHJpY2Vfc291cmNlGBMgASgJEhAKCGxlYXNlX2lkGBQgASgJEjUKDWZpbmlzaF9yZWFzb24YFSABKA4yHi5wZW5zdG9jay50eXBlLnYxLkZpbmlzaFJlYXNvbhIbChNwcm92aWRlcl9yZXF1ZXN0X2lkGBYgASgJEi4KCnN0YXJ0X3RpbWUYFyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjYKE2ZpcnN0X3Rva2VuX2xhdGVuY3kYGCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMAoNdG90YWxfbGF0ZW5jeRgZIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhINCgVmaW5hbBgaIAEoCBorCglUYWdzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASqoAQoHT3V0Y29tZRIXChNPVVRDT01FX1VOU1BFQ0lGSUVEEAASFQoRT1VUQ09NRV9TVUNDRUVERUQQARISCg5PVVRDT01FX0ZBSUxFRBACEhUKEU9VVENPTUVfVFJVTkNBVEVEEAMSGQoVT1VUQ09NRV9DTElFTlRfQ0xPU0VEEAQSFQoRT1VUQ09NRV9DQUNIRV9ISVQQBRIQCgxPVVRDT01FX0xPU1QQBmIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_penstock_type_v1_dialect, file_penstock_type_v1_error, file_penstock_type_v1_usage]);
+  fileDesc("CiNwZW5zdG9jay91c2FnZS92MS91c2FnZV9ldmVudC5wcm90bxIRcGVuc3RvY2sudXNhZ2UudjEigwcKClVzYWdlRXZlbnQSEgoKYXR0ZW1wdF9pZBgBIAEoCRISCgpyZXF1ZXN0X2lkGAIgASgJEhUKDWF0dGVtcHRfaW5kZXgYAyABKAUSDgoGa2V5X2lkGAQgASgJEg8KB3RlYW1faWQYBSABKAkSFwoPb3JnYW5pemF0aW9uX2lkGAYgASgJEjUKBHRhZ3MYByADKAsyJy5wZW5zdG9jay51c2FnZS52MS5Vc2FnZUV2ZW50LlRhZ3NFbnRyeRIuCglvcGVyYXRpb24YCCABKA4yGy5wZW5zdG9jay50eXBlLnYxLk9wZXJhdGlvbhIqCgdkaWFsZWN0GAkgASgOMhkucGVuc3RvY2sudHlwZS52MS5EaWFsZWN0Eg4KBnN0cmVhbRgKIAEoCBIXCg9yZXF1ZXN0ZWRfbW9kZWwYCyABKAkSEAoIcHJvdmlkZXIYDCABKAkSDQoFbW9kZWwYDSABKAkSKwoHb3V0Y29tZRgOIAEoDjIaLnBlbnN0b2NrLnVzYWdlLnYxLk91dGNvbWUSMwoMZXJyb3JfcmVhc29uGA8gASgOMh0ucGVuc3RvY2sudHlwZS52MS5FcnJvclJlYXNvbhITCgtodHRwX3N0YXR1cxgQIAEoBRImCgV1c2FnZRgRIAEoCzIXLnBlbnN0b2NrLnR5cGUudjEuVXNhZ2USFgoOY29zdF9uYW5vc191c2QYEiABKAMSFAoMcHJpY2Vfc291cmNlGBMgASgJEjUKDWZpbmlzaF9yZWFzb24YFSABKA4yHi5wZW5zdG9jay50eXBlLnYxLkZpbmlzaFJlYXNvbhIbChNwcm92aWRlcl9yZXF1ZXN0X2lkGBYgASgJEi4KCnN0YXJ0X3RpbWUYFyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjYKE2ZpcnN0X3Rva2VuX2xhdGVuY3kYGCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMAoNdG90YWxfbGF0ZW5jeRgZIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhINCgVmaW5hbBgaIAEoCBIRCglsZWFzZV9pZHMYGyADKAkSDwoHdXNlcl9pZBgcIAEoCRorCglUYWdzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUoECBQQFSqoAQoHT3V0Y29tZRIXChNPVVRDT01FX1VOU1BFQ0lGSUVEEAASFQoRT1VUQ09NRV9TVUNDRUVERUQQARISCg5PVVRDT01FX0ZBSUxFRBACEhUKEU9VVENPTUVfVFJVTkNBVEVEEAMSGQoVT1VUQ09NRV9DTElFTlRfQ0xPU0VEEAQSFQoRT1VUQ09NRV9DQUNIRV9ISVQQBRIQCgxPVVRDT01FX0xPU1QQBmIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_penstock_type_v1_dialect, file_penstock_type_v1_error, file_penstock_type_v1_usage]);
 
 /**
  * UsageEvent is the record of one attempt. It never holds a prompt or an answer.
@@ -162,13 +162,6 @@ export type UsageEvent = Message<"penstock.usage.v1.UsageEvent"> & {
   priceSource: string;
 
   /**
-   * The budget lease that the cost was held from. Empty when the key has no budget.
-   *
-   * @generated from field: string lease_id = 20;
-   */
-  leaseId: string;
-
-  /**
    * Why the first candidate stopped.
    *
    * @generated from field: penstock.type.v1.FinishReason finish_reason = 21;
@@ -209,6 +202,20 @@ export type UsageEvent = Message<"penstock.usage.v1.UsageEvent"> & {
    * @generated from field: bool final = 26;
    */
   final: boolean;
+
+  /**
+   * The budget leases that the cost was held from. Empty when nothing was held.
+   *
+   * @generated from field: repeated string lease_ids = 27;
+   */
+  leaseIds: string[];
+
+  /**
+   * The id of the user whose key it was. Empty when it belongs to none.
+   *
+   * @generated from field: string user_id = 28;
+   */
+  userId: string;
 };
 
 /**

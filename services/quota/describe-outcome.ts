@@ -1,0 +1,145 @@
+import type { Duration } from "@bufbuild/protobuf/wkt";
+import type { ConnectError } from "@connectrpc/connect";
+import type { ExtendResponse, RateLimitStatus, ReserveResponse } from "#gen/penstock/quota/v1/quota_service_pb.ts";
+import { ErrorReason } from "#gen/penstock/type/v1/error_pb.ts";
+import { gatewayError } from "#kit/errors/gateway-error.ts";
+import type { BudgetCounter, CounterLabel, RateCounter } from "./limits/counters.ts";
+import type { QuotaExtension, QuotaOutcome } from "./quota.ts";
+import type { RateWindow } from "./rate-window.ts";
+import type { Hold, Refusal } from "./reserve.ts";
+
+/** OpenAI's clients take no delay of a minute or more for granted and come back at once; the window can ask for 61 s. */
+const longestRetryDelayMs = 59_000;
+
+/** What the caller of Reserve is told. Throws the refusals. */
+export function respond(outcome: QuotaOutcome, nowMs: number): ReserveResponse {
+  switch (outcome.kind) {
+    case "held":
+      return reserved(outcome.hold, nowMs);
+    case "settled":
+      return { $typeName: "penstock.quota.v1.ReserveResponse", heldNanosUsd: 0n, leases: [] };
+    case "limited":
+      throw limited(outcome);
+    case "exhausted":
+      throw exhausted(outcome.budget);
+    case "unavailable":
+      throw unverified();
+    case "overloaded":
+      throw gatewayError(ErrorReason.OVERLOADED, "Too many requests are running.", { retryDelayMs: 1_000 });
+  }
+}
+
+/** What the caller of Extend is told. Throws the refusals. */
+export function respondExtension(outcome: QuotaExtension): ExtendResponse {
+  switch (outcome.kind) {
+    case "held":
+      return { $typeName: "penstock.quota.v1.ExtendResponse", heldNanosUsd: outcome.hold.amount };
+    case "exhausted":
+      throw exhausted(outcome.budget);
+    case "unavailable":
+      throw unverified();
+    case "unknown":
+      throw gatewayError(ErrorReason.NOT_FOUND, "no such hold");
+  }
+}
+
+function reserved(hold: Hold, nowMs: number): ReserveResponse {
+  const requests = tightest(hold.limits.rates, "requests", nowMs);
+  const tokens = tightest(hold.limits.rates, "tokens", nowMs);
+  return {
+    $typeName: "penstock.quota.v1.ReserveResponse",
+    heldNanosUsd: hold.amount,
+    leases: hold.parts.map(({ slice, counter }) => ({
+      $typeName: "penstock.quota.v1.HeldLease",
+      leaseId: slice.leaseId,
+      provider: counter.account.provider ?? "",
+    })),
+    ...(requests === undefined ? undefined : { requests: statusOf(requests, nowMs) }),
+    ...(tokens === undefined ? undefined : { tokens: statusOf(tokens, nowMs) }),
+  };
+}
+
+/** The window of which least is left. */
+function tightest(rates: readonly RateCounter[], unit: RateCounter["unit"], nowMs: number): RateWindow | undefined {
+  let found: RateWindow | undefined;
+  for (const rate of rates) {
+    if (rate.unit === unit && (found === undefined || remaining(rate.window, nowMs) < remaining(found, nowMs))) {
+      found = rate.window;
+    }
+  }
+  return found;
+}
+
+function remaining(window: RateWindow, nowMs: number): number {
+  return Math.max(0, window.limit - window.used(nowMs));
+}
+
+function statusOf(window: RateWindow, nowMs: number): RateLimitStatus {
+  return {
+    $typeName: "penstock.quota.v1.RateLimitStatus",
+    limit: BigInt(window.limit),
+    remaining: BigInt(remaining(window, nowMs)),
+    resetDelay: durationOf(window.resetDelayMs(nowMs)),
+  };
+}
+
+function limited({ limit, label, value, used, retryDelayMs }: Refusal): ConnectError {
+  const message =
+    limit === "concurrency"
+      ? `Too many requests at once: the ${nameOf(label)} may run ${value}.`
+      : `Rate limit reached: ${value} ${limit === "requests_per_minute" ? "requests" : "tokens"} per minute${label.scope === "key" ? "" : ` for the ${nameOf(label)}`}.`;
+  return gatewayError(ErrorReason.RATE_LIMITED, message, {
+    metadata: { limit, ...describe(label), value: String(value), used: String(used) },
+    ...(Number.isFinite(retryDelayMs) ? { retryDelayMs: Math.min(retryDelayMs, longestRetryDelayMs) } : {}),
+  });
+}
+
+function exhausted(budget: BudgetCounter | undefined): ConnectError {
+  if (budget === undefined) {
+    return gatewayError(ErrorReason.BUDGET_EXHAUSTED, "The budget does not cover this request.");
+  }
+  const { label, account, limitNanosUsd: limit, window, endMs } = budget;
+  const { roomNanosUsd: room } = account;
+  return gatewayError(
+    ErrorReason.BUDGET_EXHAUSTED,
+    `The ${window === "lifetime" ? "" : `${window}'s `}budget of the ${nameOf(label)} does not cover this request.`,
+    {
+      metadata: {
+        limit: "budget",
+        ...describe(label),
+        window,
+        value: String(limit),
+        ...(room === undefined ? {} : { used: String(limit - room - (account.slice?.available ?? 0n)) }),
+        ...(Number.isFinite(endMs) ? { reset: new Date(endMs).toISOString() } : {}),
+      },
+    },
+  );
+}
+
+function unverified(): ConnectError {
+  return gatewayError(ErrorReason.QUOTA_UNAVAILABLE, "The budget cannot be verified at the moment.", {
+    retryDelayMs: 1_000,
+  });
+}
+
+/** The key's own limits are named without its id, which its user knows. */
+function nameOf({ scope, tag, value }: CounterLabel): string {
+  return scope === "key" ? "key" : `${scope} ${tag === "" ? "" : `${tag}=`}${value}`;
+}
+
+function describe({ limitId, scope, tag, value }: CounterLabel): Record<string, string> {
+  return {
+    scope,
+    scope_id: tag === "" ? value : `${tag}=${value}`,
+    ...(limitId === "" ? {} : { limit_id: limitId }),
+  };
+}
+
+function durationOf(ms: number): Duration {
+  const whole = Math.ceil(ms);
+  return {
+    $typeName: "google.protobuf.Duration",
+    seconds: BigInt(Math.floor(whole / 1_000)),
+    nanos: (whole % 1_000) * 1_000_000,
+  };
+}
