@@ -52,7 +52,9 @@ if (recordings === undefined) {
           const target = { url: gateway.url, key: gateway.virtualKey };
           try {
             const { text, calls } = await read(target, model, recording.kind === "stream");
-            assert.equal(text, recording.derived.text ?? recording.derived.refusal ?? "");
+            const { text: said, refusal } = recording.derived;
+            // LangChain tells nobody of a refusal.
+            assert.equal(text, refusal !== undefined && name === "@langchain/openai" ? "" : (said ?? refusal ?? ""));
             if (!otherCalls.some((feature) => recording.features.includes(feature))) {
               assert.deepEqual(calls, (recording.derived.tool_calls ?? []) as readonly ClientCall[]);
             }

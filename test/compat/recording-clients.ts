@@ -110,10 +110,9 @@ async function readLangChain({ url, key }: CallTarget, model: string, stream: bo
       answer = answer.concat(chunk);
     }
   }
-  const { text, additional_kwargs: more, tool_calls: calls } = stream ? answer : await chat.invoke("x");
-  const { refusal } = more;
+  const { text, tool_calls: calls } = stream ? answer : await chat.invoke("x");
   return {
-    text: typeof refusal === "string" ? refusal : text,
+    text,
     calls: (calls ?? []).map(({ name, args }) => ({ name, arguments: args })),
   };
 }
