@@ -1,7 +1,14 @@
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
 import { create } from "@bufbuild/protobuf";
-import { type Client, Code, ConnectError, type HandlerContext, type ServiceImpl } from "@connectrpc/connect";
+import {
+  type Client,
+  Code,
+  ConnectError,
+  type HandlerContext,
+  type Interceptor,
+  type ServiceImpl,
+} from "@connectrpc/connect";
 import {
   type ExecuteResponse,
   ExecuteResponseSchema,
@@ -35,26 +42,32 @@ interface Connected {
   close(): Promise<void>;
 }
 
-/** The two ways in which a client reaches a service; every promise of the mesh holds in both. */
+/** What a process that traces puts around each call. */
+const passOn: Interceptor = (next) => (request) => next(request);
+
+async function overLink(methods: Partial<Router>, interceptors: readonly Interceptor[]): Promise<Connected> {
+  const serving: OwnedMesh = createMesh({ addresses: { resolve: () => undefined } });
+  serving.serve(RouterService, routerWith(methods));
+  const server = await createMeshServer({ host: "127.0.0.1", port: 0, served: serving.served, interceptors });
+  const mesh = createMesh({ addresses: { resolve: () => server.url }, interceptors });
+  return {
+    client: mesh.client(RouterService),
+    async close() {
+      mesh.close();
+      await server.close();
+    },
+  };
+}
+
+/** The ways in which a client reaches a service; every promise of the mesh holds in all. */
 const ways: Readonly<Record<string, (methods: Partial<Router>) => Promise<Connected>>> = {
   async "in the same process"(methods) {
     const mesh = createMesh({ addresses: { resolve: () => undefined } });
     mesh.serve(RouterService, routerWith(methods));
     return { client: mesh.client(RouterService), close: async () => mesh.close() };
   },
-  async "in another process"(methods) {
-    const serving: OwnedMesh = createMesh({ addresses: { resolve: () => undefined } });
-    serving.serve(RouterService, routerWith(methods));
-    const server = await createMeshServer({ host: "127.0.0.1", port: 0, served: serving.served });
-    const mesh = createMesh({ addresses: { resolve: () => server.url } });
-    return {
-      client: mesh.client(RouterService),
-      async close() {
-        mesh.close();
-        await server.close();
-      },
-    };
-  },
+  "in another process": (methods) => overLink(methods, []),
+  "in another process, with interceptors on both sides": (methods) => overLink(methods, [passOn]),
 };
 
 /** A promise to be settled from outside. */

@@ -27,7 +27,7 @@ const fullEnvelopeBytes = 256 * 1024;
 /** What may wait for the socket before calls are asked to wait themselves. */
 const congestedBytes = 1024 * 1024;
 /** Frames that do not wait (ends, credit, pongs) come to this only when the other side sends and never reads. */
-const unreadBytes = 16 * 1024 * 1024;
+const unreadBytes = 8 * 1024 * 1024;
 const prefixBytes = 5;
 const endStreamFlag = 0x02;
 const empty = new Uint8Array(0);
