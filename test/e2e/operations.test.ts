@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import OpenAI, { toFile } from "openai";
+import { Operation } from "#gen/penstock/type/v1/dialect_pb.ts";
+import { Outcome } from "#gen/penstock/usage/v1/usage_event_pb.ts";
 import { inBothModes } from "../harness/both-modes.ts";
 import { post } from "../harness/call-gateway.ts";
 import { json, sse, stream } from "../harness/provider-answers.ts";
@@ -48,6 +50,7 @@ models:
   either: { route: [{ target: claude/sonnet-1 }], fallback: [media] }
   sonnet: { route: [{ target: claude/sonnet-1 }] }
   free: { route: [{ target: openai/unpriced-1 }] }
+cache: { exact: { ttl: 10m } }
 prices:
   overrides:
     openai/media-1: { input: $1/M, output: $10/M }
@@ -282,6 +285,51 @@ prices:
       });
       assert.equal(method.status, 405);
       assert.equal(method.headers.get("allow"), "POST");
+    });
+
+    test("a caller that leaves closes the provider's socket, while it speaks and while it listens", async () => {
+      const { promise: never } = Promise.withResolvers<void>();
+      context.provider.script("media-1", { ...audio(sound), ending: "stall" }, { parts: [never] });
+      const speech = await send("/v1/audio/speech", JSON.stringify({ model: "media", input: "a" }), "application/json");
+      const reader = speech.body?.getReader();
+      await reader?.read();
+      const speaking = last("media-1");
+      await reader?.cancel();
+      assert.ok(speaking);
+      assert.equal((await context.provider.waitForClose(speaking)).closedBy, "peer");
+      const leaving = new AbortController();
+      const asked = context.provider.requestsOf("media-1").length;
+      const form = new FormData();
+      form.append("file", await wav());
+      form.append("model", "media");
+      const pending = fetch(`${context.gateway.url}/v1/audio/transcriptions`, {
+        method: "POST",
+        headers: { authorization: `Bearer ${context.gateway.virtualKey}` },
+        body: form,
+        signal: leaving.signal,
+      });
+      const listening = await context.provider.waitForRequestOf("media-1", asked + 1);
+      leaving.abort();
+      await assert.rejects(pending);
+      assert.equal((await context.provider.waitForClose(listening)).closedBy, "peer");
+      const rows = await context.gateway.waitForLedger(
+        (all) => all.filter((row) => row.outcome === Outcome.CLIENT_CLOSED).length === 2,
+      );
+      // The recording's bytes are no text: 70,000 of them are not 17,500 tokens.
+      const [row] = rows.filter((each) => each.operation === Operation.TRANSCRIBE).slice(-1);
+      assert.ok((row?.usage?.uncachedInputTokens ?? 9_999n) < 1_000n);
+    });
+
+    test("pictures are made anew each time, and classifications remembered", async () => {
+      context.provider.script("media-1", json(drawn));
+      const body = { model: "media", prompt: "the same" };
+      const caches = async (path: string, asked: object) =>
+        (await post(target(), path, asked)).headers.get("x-penstock-cache");
+      assert.equal(await caches("/v1/images/generations", body), "bypass");
+      assert.equal(await caches("/v1/images/generations", body), "bypass");
+      context.provider.script("moderation-1", json({ id: "modr-1", results: [] }));
+      assert.equal(await caches("/v1/moderations", { input: "the same" }), "miss");
+      assert.equal(await caches("/v1/moderations", { input: "the same" }), "hit");
     });
 
     test("a provider's refusal is told as it is", async () => {

@@ -9,6 +9,8 @@ import { missing, readObject } from "../json/json-fields.ts";
 /** How one dialect asks how many tokens a conversation has. Pure. */
 export interface CountTokensCodec {
   readonly dialect: Dialect;
+  /** Whether a provider of this codec takes a question in its dialect as it is. */
+  takes(body: JsonObject): boolean;
   /** Reads a question. Throws CodecError. */
   decodeRequest(body: JsonObject): ChatRequest;
   /** Writes a question for a provider. Throws CodecError where the conversation cannot be written. */
@@ -27,6 +29,7 @@ export function createAnthropicCountCodec(): CountTokensCodec {
   const chat = createAnthropicMessagesCodec();
   return {
     dialect: Dialect.ANTHROPIC_MESSAGES,
+    takes: () => true,
     // A question has no limit, which a conversation must have.
     decodeRequest: (body) => chat.decodeRequest({ max_tokens: anyLimit, ...body }),
     encodeRequest(request, { model }) {
@@ -38,18 +41,23 @@ export function createAnthropicCountCodec(): CountTokensCodec {
   };
 }
 
-/** Creates the codec of Gemini's countTokens. */
-export function createGeminiCountCodec(): CountTokensCodec {
+/**
+ * Creates the codec of Gemini's countTokens. Google's Gemini API takes a whole conversation only `wrapped` in a member of
+ * its own, and Vertex only without.
+ */
+export function createGeminiCountCodec({ wrapped }: { readonly wrapped: boolean }): CountTokensCodec {
   const chat = createGeminiCodec();
   return {
     dialect: Dialect.GEMINI,
+    takes: (body) => wrapped || camelKeys(body)[wrapper] === undefined,
     decodeRequest(body) {
       const question = camelKeys(body);
-      return chat.decodeRequest(readObject(question, "generateContentRequest", "") ?? question);
+      return chat.decodeRequest(readObject(question, wrapper, "") ?? question);
     },
     encodeRequest(request, { model }) {
       const { body, dropped } = encodeChat(chat, request, model);
-      return { body: { generateContentRequest: { model: `models/${model}`, ...only(body, geminiMembers) } }, dropped };
+      const question = only(body, geminiMembers);
+      return { body: wrapped ? { [wrapper]: { model: `models/${model}`, ...question } } : question, dropped };
     },
     // A count of 0 is left out, as Google does with all that is nothing.
     decodeResponse: (body) =>
@@ -68,6 +76,7 @@ const anthropicMembers: readonly string[] = [
   "thinking",
   "output_config",
 ];
+const wrapper = "generateContentRequest";
 const geminiMembers: readonly string[] = ["contents", "systemInstruction", "tools", "toolConfig"];
 
 function encodeChat(chat: ChatCodec, request: ChatRequest, model: string): EncodedRequest {

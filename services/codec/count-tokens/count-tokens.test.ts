@@ -7,7 +7,8 @@ import { createAnthropicCountCodec, createGeminiCountCodec } from "./count-token
 import { listTexts } from "./list-texts.ts";
 
 const anthropic = createAnthropicCountCodec();
-const gemini = createGeminiCountCodec();
+const gemini = createGeminiCountCodec({ wrapped: true });
+const vertex = createGeminiCountCodec({ wrapped: false });
 const question = {
   model: "m",
   system: "Be brief.",
@@ -22,6 +23,18 @@ test("asks without what only an answer needs", () => {
   assert.deepEqual(Object.keys(toAnthropic).toSorted(), ["messages", "model", "system", "tools"]);
   const toGemini = gemini.encodeRequest(request, { model: "g" }).body["generateContentRequest"];
   assert.deepEqual(Object.keys(toGemini ?? {}).toSorted(), ["contents", "model", "systemInstruction", "tools"]);
+});
+
+test("asks Vertex without the member that only the Gemini API knows", () => {
+  const body = vertex.encodeRequest(anthropic.decodeRequest(question), { model: "g" }).body;
+  assert.deepEqual(Object.keys(body).toSorted(), ["contents", "systemInstruction", "tools"]);
+  assert.deepEqual(
+    [gemini, vertex].map((codec) => [codec.takes({ contents }), codec.takes({ generate_content_request: {} })]),
+    [
+      [true, true],
+      [true, false],
+    ],
+  );
 });
 
 test("reads both forms of Google's question", () => {

@@ -9,7 +9,7 @@ export function createGeminiKind(): ProviderKind {
   return {
     chat: createGeminiCodec(),
     embed: createGeminiEmbedCodec(),
-    countTokens: createGeminiCountCodec(),
+    countTokens: createGeminiCountCodec({ wrapped: true }),
     hasFinalMarker: false,
     defaultBaseUrl: "https://generativelanguage.googleapis.com/v1beta",
     path: (call) => `/models/${encodeURIComponent(call.model)}:${methodOf(call)}`,

@@ -1,3 +1,4 @@
+import { createGeminiCountCodec } from "#codec/count-tokens/count-tokens-codec.ts";
 import { createVertexClaudeCodec, VERTEX_ANTHROPIC_VERSION } from "#codec/vertex/vertex-claude-codec.ts";
 import { createVertexGeminiCodec } from "#codec/vertex/vertex-gemini-codec.ts";
 import { Operation } from "#gen/penstock/type/v1/dialect_pb.ts";
@@ -35,6 +36,7 @@ export function createVertexKind({ project, location }: VertexKindOptions): Prov
     ...gemini,
     ...common,
     chat: createVertexGeminiCodec(),
+    countTokens: createGeminiCountCodec({ wrapped: false }),
     path: (call) => pathOf("google", call.model, methodOf(call)),
     forModel(model) {
       return model.startsWith("claude-") ? claude : this;

@@ -17,7 +17,10 @@ import type { EstimatedAttempt, PreparedAttempt } from "./prepared-attempt.ts";
 import { bytesOf, isJson, upstreamRequest } from "./upstream-request.ts";
 
 /** The dialects whose callers ask for counts. */
-const callerCodecs: readonly CountTokensCodec[] = [createAnthropicCountCodec(), createGeminiCountCodec()];
+const callerCodecs: readonly CountTokensCodec[] = [
+  createAnthropicCountCodec(),
+  createGeminiCountCodec({ wrapped: true }),
+];
 
 /**
  * Prepares the counting of tokens: forwarded or translated where the provider counts, else estimated here. Whoever
@@ -33,8 +36,9 @@ export function prepareCount(
     throw new CodecError("tokens cannot be counted in this dialect", { code: "unsupported_feature" });
   }
   const counter = provider.kind.countTokens;
+  const question = parseJsonBody(request.body);
   if (counter === undefined) {
-    const chat = listTexts(caller.decodeRequest(parseJsonBody(request.body)));
+    const chat = listTexts(caller.decodeRequest(question));
     return {
       contentType: "application/json",
       async estimate(signal) {
@@ -42,10 +46,10 @@ export function prepareCount(
       },
     };
   }
-  const isForwarded = counter.dialect === caller.dialect;
+  const isForwarded = counter.dialect === caller.dialect && counter.takes(question);
   const encoded = isForwarded
     ? undefined
-    : counter.encodeRequest(caller.decodeRequest(parseJsonBody(request.body)), { model: request.model });
+    : counter.encodeRequest(caller.decodeRequest(question), { model: request.model });
   const body =
     encoded === undefined
       ? editBody(request.body, provider.kind.forwardEdits(call, request.body).edits)
