@@ -82,6 +82,13 @@ test("takes the last event of each operation for its end, and no other", () => {
   }
 });
 
+test("does not take usage on the way for an end", () => {
+  const observer = createOperationStreamObserver(Operation.TRANSCRIBE);
+  observer.push(Buffer.from(event({ type: "transcript.text.delta", delta: "a", usage })));
+  assert.equal(observer.complete, false);
+  assert.equal(observer.usage?.outputTokens, 2n);
+});
+
 test("throws for an error inside the stream", () => {
   for (const text of [
     event({ type: "error", error: { message: "no" } }),
