@@ -5,6 +5,8 @@ import { writeTurn } from "../scripted-model.ts";
 export const noteFile = "note.txt";
 /** What they are asked. */
 export const question = `What does ${noteFile} say?`;
+/** The file into which agents copy it where they have a tool for that. */
+export const copyFile = "copy.txt";
 /** What the model says once it has seen the note. */
 export const answerOf = (note: string): string => `The note says: ${note}.`;
 
@@ -24,6 +26,12 @@ export function agentModel(note: string): (request: ProviderRequest) => Scripted
     const call = shellCalls.find(([tool]) => text.includes(`"name":"${tool}"`));
     const has = (part: string): boolean => text.includes(part);
     const thought = has('"thinking":{"type":"adaptive"') || has('"includeThoughts":true') || has('"reasoning":{');
+    // Codex's own tool takes a patch as a text, and is a function to other providers' models.
+    const patch = /"name":"(apply_patch[^"]*)"/.exec(text)?.[1];
+    if (has(note) && patch !== undefined && !has(`Add File: ${copyFile}`)) {
+      const input = `*** Begin Patch\n*** Add File: ${copyFile}\n+${note}\n*** End Patch\n`;
+      return writeTurn(request, { thought, text: "", tool: patch, argumentsJson: JSON.stringify({ input }) });
+    }
     if (has(note)) {
       return writeTurn(request, { thought, text: answerOf(note), tool: "", argumentsJson: "" });
     }

@@ -27,6 +27,8 @@ export interface Agent {
   readonly version: string;
   /** The names of the models that it is asked to use: one that it knows has tools of its own. */
   readonly models: readonly string[];
+  /** Those of them with which it copies the note by its own tool for that. */
+  readonly copyingModels: readonly string[];
   /** Installs it and returns the program's file. */
   install(): Promise<string>;
   /** Writes its settings and returns how to start it. */
@@ -38,6 +40,7 @@ export const codex: Agent = {
   name: "codex",
   version: "0.169.0",
   models: ["gpt", "claude", "flash", "gpt-5.5"],
+  copyingModels: ["gpt-5.5"],
   async install() {
     return join(await installNpmPackage("@openai/codex", this.version), "bin/codex.js");
   },
@@ -72,6 +75,7 @@ export const claudeCode: Agent = {
   name: "claude-code",
   version: "2.1.330",
   models: ["gpt", "claude", "flash", "claude-opus-4-8"],
+  copyingModels: [],
   async install() {
     return join(await installNpmPackage("@anthropic-ai/claude-code", this.version), "cli-wrapper.cjs");
   },

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -9,7 +9,7 @@ import { goodAnswer } from "../../harness/provider-answers.ts";
 import { startGateway } from "../../harness/start-gateway.ts";
 import { scriptedModel } from "../scripted-model.ts";
 import { threeFamilies } from "../three-families.ts";
-import { agentModel, answerOf, noteFile } from "./agent-model.ts";
+import { agentModel, answerOf, copyFile, noteFile } from "./agent-model.ts";
 import { type Agent, claudeCode, codex } from "./agents.ts";
 import { installPythonPackage } from "./install.ts";
 import { startRefusingProxy } from "./refusing-proxy.ts";
@@ -77,6 +77,10 @@ async function runAgent(agent: Agent, program: string, model: string): Promise<s
     const shown = `exit code ${result.exitCode}: ${(result.stderr + result.stdout).slice(-600)}`;
     if (result.exitCode !== 0 || !result.stdout.includes(answerOf(note))) {
       return shown;
+    }
+    const copy = join(directory, copyFile);
+    if (agent.copyingModels.includes(model) && (!existsSync(copy) || readFileSync(copy, "utf8") !== `${note}\n`)) {
+      return `the note was not copied; ${shown}`;
     }
     return provider.requests.length - seen < 2 ? "the model was asked only once" : await findFailures(seen);
   } finally {
