@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import type { ModelFamily } from "./model-family.ts";
 
 const LONGEST_ID = 64;
@@ -13,6 +12,15 @@ export function encodeToolUseId(id: string, family: ModelFamily): string {
   if (plain.length > 0 && plain.length <= LONGEST_ID) {
     return plain;
   }
-  const digest = createHash("sha256").update(id).digest("hex").slice(0, 24);
+  const digest = hashOf(id, 0x811c9dc5) + hashOf(id, 0x9e3779b9);
   return `${plain.slice(0, LONGEST_ID - digest.length - 1)}_${digest}`;
+}
+
+/** FNV-1a, 32 bits from a basis; two of them tell the calls of one conversation apart. */
+function hashOf(text: string, basis: number): string {
+  let hash = basis;
+  for (let index = 0; index < text.length; index++) {
+    hash = Math.imul(hash ^ text.charCodeAt(index), 0x01000193) >>> 0;
+  }
+  return hash.toString(16).padStart(8, "0");
 }

@@ -98,7 +98,7 @@ function classOf(status: number, decoded: DecodedError): ProviderErrorClass {
   if (words.includes("overloaded")) {
     return ProviderErrorClass.OVERLOADED;
   }
-  if (words.includes("rate_limit")) {
+  if (/rate_limit|throttling|servicequotaexceeded/.test(words)) {
     return ProviderErrorClass.RATE_LIMITED;
   }
   if (status < 300 || status >= 500) {
