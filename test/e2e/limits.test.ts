@@ -75,6 +75,27 @@ prices:
       assertExhausted(await chat(target, "cent"));
     });
 
+    test("a stream of a provider that does not keep to its output limit ends where its budget does", async () => {
+      const { gateway, provider } = context;
+      // $10 a million tokens: a hold of 10 tokens and the input; the budget has enough for about 600.
+      const { secret, key } = await gateway.createKey({ budgetNanosUsd: 6_000_000n });
+      const target = { url: gateway.url, key: secret };
+      const pieces = Array.from({ length: 2_000 }, (_, index) => `${index} `);
+      provider.script("tokens", openAiStream({ pieces }), (request) => goodAnswer(request));
+      const reply = await chat(target, "tokens", { stream: true, max_tokens: 10 });
+      assert.equal(reply.status, 200);
+      assert.match(reply.text, /insufficient_quota/);
+      assert.doesNotMatch(reply.text, /\[DONE\]/);
+      const words = reply.text.match(/"content"/g)?.length ?? 0;
+      assert.ok(words > 100 && words < 1_500, `${words} words came`);
+      const { ledger } = await spent(key.id);
+      assert.ok(ledger <= 6_000_000n + 64n * 10_000n, `${ledger} nano-dollars were spent`);
+      const { secret: rich } = await gateway.createKey({ budgetNanosUsd: dollar });
+      provider.script("tokens", openAiStream({ pieces }), (request) => goodAnswer(request));
+      const whole = await chat({ url: gateway.url, key: rich }, "tokens", { stream: true, max_tokens: 10 });
+      assert.match(whole.text, /\[DONE\]/);
+    });
+
     test("a request that fails costs nothing, and its hold is given back", async () => {
       const { gateway, provider } = context;
       const { secret, key } = await gateway.createKey({ budgetNanosUsd: cent });

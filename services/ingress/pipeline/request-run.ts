@@ -26,8 +26,10 @@ import type { AnswerCopy } from "./answer-cache.ts";
 import { type AnswerCache } from "./answer-cache.ts";
 import { authorizeModel } from "./authorize-model.ts";
 import { imposedOutputTokens } from "./bound-cost.ts";
+import { CostTally } from "./cost-tally.ts";
 import { countStreamEvents } from "./count-stream-events.ts";
 import type { GatewayCall, ReplySink } from "./gateway-call.ts";
+import { createHoldGuard, type HoldGuard } from "./hold-guard.ts";
 
 /** What requests need. */
 export interface RequestRunDeps extends AdmissionDeps {
@@ -61,9 +63,8 @@ export class RequestRun {
   #headSent = false;
   #copy: AnswerCopy | undefined;
   #streamEvents = 0;
-  #costNanosUsd = 0n;
-  readonly #providerCosts: Record<string, bigint> = {};
-  #tokens = 0n;
+  #guard: HoldGuard | undefined;
+  readonly #tally = new CostTally();
   #finished = false;
 
   constructor(call: GatewayCall, sink: ReplySink, deps: RequestRunDeps) {
@@ -181,6 +182,13 @@ export class RequestRun {
       if (this.#finished) {
         return;
       }
+      if (this.#guard?.covers(this.#streamEvents) === false && !(await this.#guard.extend())) {
+        this.#stopAtHold();
+        return;
+      }
+      if (this.#cancelled) {
+        return;
+      }
       if (blocked) {
         await new Promise<void>((resolve) => this.#sink.onDrain(resolve));
       }
@@ -205,6 +213,7 @@ export class RequestRun {
           break;
         case "head":
           this.#head = event.value;
+          this.#guard = createHoldGuard(this.#deps.quota, this.#call, this.#admission, this.#attempt?.prices);
           this.#firstByteMs = this.#elapsedMs();
           break;
         case "body":
@@ -263,6 +272,16 @@ export class RequestRun {
     this.#over(Outcome.SUCCEEDED);
   }
 
+  /** The budget has no more for a stream that goes on: the provider is left, and the caller told why. */
+  #stopAtHold(): void {
+    if (this.#cancelled || this.#finished) {
+      return;
+    }
+    const left = this.#answer?.return?.();
+    left?.then(undefined, () => undefined);
+    this.#fail(gatewayError(ErrorReason.BUDGET_EXHAUSTED, "The budget does not cover the rest of this answer."));
+  }
+
   #recordFailed(finished: AttemptFinished, final: boolean): void {
     const event = this.#eventOf(finished, final);
     if (event !== undefined) {
@@ -276,11 +295,7 @@ export class RequestRun {
       return undefined;
     }
     this.#attempt = undefined;
-    this.#charge(started.provider, finished.costNanosUsd);
-    const { usage } = finished;
-    if (usage !== undefined) {
-      this.#tokens += usage.uncachedInputTokens + usage.cacheReadTokens + usage.cacheWriteTokens + usage.outputTokens;
-    }
+    this.#tally.add(started.provider, finished.costNanosUsd, finished.usage);
     return eventOfAttempt(this.#call, started, finished, this.#leaseIds(started), final);
   }
 
@@ -290,7 +305,7 @@ export class RequestRun {
     }
     this.#finished = true;
     // An attempt that was not reported: the mesh broke between the ingress and the provider.
-    this.#abandon(Outcome.FAILED);
+    this.#abandon(this.#headSent ? Outcome.TRUNCATED : Outcome.FAILED);
     this.#settle();
     this.#sink.fail(error);
     this.#over(this.#headSent ? Outcome.TRUNCATED : Outcome.FAILED);
@@ -306,8 +321,7 @@ export class RequestRun {
     // Its input, and a token for each event that was passed on.
     const usage = estimateUsage(this.#call.inspection.inputTextBytes ?? this.#call.body.length, this.#streamEvents);
     const costNanosUsd = started.prices === undefined ? 0n : priceUsage(started.prices, usage);
-    this.#charge(started.provider, costNanosUsd);
-    this.#tokens += usage.uncachedInputTokens + usage.outputTokens;
+    this.#tally.add(started.provider, costNanosUsd, usage);
     const totalMs = this.#deps.monotonicNow() - this.#attemptStartedAt;
     this.#deps.recorder.record(
       eventOfAbandoned(this.#call, started, {
@@ -351,17 +365,8 @@ export class RequestRun {
   }
 
   #settle(): void {
-    this.#admission?.release({
-      costNanosUsd: this.#costNanosUsd,
-      providerCostsNanosUsd: this.#providerCosts,
-      tokens: this.#tokens,
-    });
+    this.#admission?.release(this.#tally.total);
     this.#admission = undefined;
-  }
-
-  #charge(provider: string, costNanosUsd: bigint): void {
-    this.#costNanosUsd += costNanosUsd;
-    this.#providerCosts[provider] = (this.#providerCosts[provider] ?? 0n) + costNanosUsd;
   }
 
   #leaseIds(started: AttemptStarted): string[] {
