@@ -172,6 +172,22 @@ test("gives up at once where the request is at fault", async () => {
   assert.ok(played.error);
 });
 
+test("does not count targets that cannot do what is asked, and tells what became of those that can", async () => {
+  const unable = () => fails(ProviderErrorClass.UNSUPPORTED);
+  const other = await play({ a: unable, b: () => answers(whole) }, { attempts: 1 });
+  assert.deepEqual(other.targets, ["a", "b"]);
+  assert.equal(other.error, undefined);
+  const failed = await play({ a: () => fails(ProviderErrorClass.SERVER, true), b: unable });
+  assert.deepEqual(failed.targets, ["a", "b"]);
+  assert.ok(failed.error);
+  assert.equal(errorDetailOf(failed.error).providerError?.errorClass, ProviderErrorClass.SERVER);
+  const busy = await play({ a: () => fails(ProviderErrorClass.OVERLOADED), b: unable }, { attempts: 2 });
+  assert.deepEqual(busy.targets, ["a", "b", "a"]);
+  const nobody = await play({ a: unable, b: unable }, { attempts: 1 });
+  assert.ok(nobody.error);
+  assert.equal(errorDetailOf(nobody.error).providerError?.errorClass, ProviderErrorClass.UNSUPPORTED);
+});
+
 test("repeats the only target while it cannot have billed, within the attempt budget", async () => {
   const played = await play({ a: () => fails(ProviderErrorClass.OVERLOADED) }, { attempts: 3 });
   assert.deepEqual(played.targets, ["a", "a", "a"]);

@@ -34,6 +34,13 @@ export interface ExecutionDeps {
   readonly onFailure: (target: Target, error: ProviderError) => void;
 }
 
+/** An attempt that failed before its content, and why. */
+interface FailedAttempt {
+  readonly attempt: RunningAttempt;
+  readonly failure: ConnectError;
+  readonly error: ProviderError;
+}
+
 /** A caller is not kept longer than this before the same target is tried again: it is told to wait by itself. */
 const longestWaitMs = 5_000;
 
@@ -61,6 +68,10 @@ export class RequestExecution implements AsyncIterable<ExecuteResponse>, PromptI
   readonly #deadlineTimer: NodeJS.Timeout;
   #nextTarget = 0;
   #attempts = 0;
+  /** Attempts at targets that cannot do what is asked: none of them asked a provider. */
+  #unable = 0;
+  /** The last failure of a target that can. */
+  #failed: FailedAttempt | undefined;
   #repetitions = 0;
   #current: RunningAttempt | undefined;
   #failure: ConnectError | undefined;
@@ -126,7 +137,7 @@ export class RequestExecution implements AsyncIterable<ExecuteResponse>, PromptI
       return { done: true, value: undefined };
     }
     return result.done === true
-      ? this.#failed(attempt, this.#endedEarly())
+      ? this.#fail(attempt, this.#endedEarly())
       : this.#message(this.#convert(attempt, result.value));
   }
 
@@ -134,7 +145,7 @@ export class RequestExecution implements AsyncIterable<ExecuteResponse>, PromptI
     attempt: RunningAttempt,
     error: unknown,
   ): IteratorResult<ExecuteResponse> | Promise<IteratorResult<ExecuteResponse>> {
-    return this.#over ? { done: true, value: undefined } : this.#failed(attempt, failureOf(error));
+    return this.#over ? { done: true, value: undefined } : this.#fail(attempt, failureOf(error));
   }
 
   #convert(attempt: RunningAttempt, response: ConnectorResponse): RouterEvent[] {
@@ -179,27 +190,32 @@ export class RequestExecution implements AsyncIterable<ExecuteResponse>, PromptI
   }
 
   /** Records a failed attempt and, where that is allowed and can help, begins the next. */
-  async #failed(attempt: RunningAttempt, failure: ConnectError): Promise<IteratorResult<ExecuteResponse>> {
+  async #fail(attempt: RunningAttempt, failure: ConnectError): Promise<IteratorResult<ExecuteResponse>> {
     // Without a provider's error the connector itself failed; nothing says whether the provider was reached.
     const error = errorDetailOf(failure).providerError ?? this.#unknownFailure();
     const events = [this.#finishedEvent(attempt, this.#outcomeOf(attempt), error.usage, { error })];
-    return await this.#goOn(attempt, failure, error, events);
+    return await this.#goOn({ attempt, failure, error }, events);
   }
 
-  async #goOn(
-    attempt: RunningAttempt,
-    failure: ConnectError,
-    error: ProviderError,
-    events: RouterEvent[],
-  ): Promise<IteratorResult<ExecuteResponse>> {
+  async #goOn(failed: FailedAttempt, events: RouterEvent[]): Promise<IteratorResult<ExecuteResponse>> {
+    const { attempt, failure, error } = failed;
     this.#current = undefined;
     if (attempt.committed || this.#timedOut) {
       this.#failure = this.#timedOut ? this.#deadlineError() : failure;
       return this.#message(events);
     }
-    this.#deps.onFailure(attempt.target, error);
+    if (error.errorClass === ProviderErrorClass.UNSUPPORTED) {
+      this.#unable += 1;
+      if (this.#failed !== undefined && this.#targets[this.#nextTarget] === undefined) {
+        // What became of the targets that can is what the caller has to know, and may be repeated.
+        return await this.#goOn(this.#failed, events);
+      }
+    } else {
+      this.#failed = failed;
+      this.#deps.onFailure(attempt.target, error);
+    }
     const step = nextStepAfter(error);
-    if (step === "give-up" || this.#attempts >= this.#model.attempts) {
+    if (step === "give-up" || this.#attempts - this.#unable >= this.#model.attempts) {
       this.#failure = failure;
       return this.#message(events);
     }

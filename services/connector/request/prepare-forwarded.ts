@@ -15,7 +15,7 @@ import { WholeAnswer } from "../answer/whole-answer.ts";
 import type { Provider, ProviderCall } from "../providers/provider.ts";
 import { editBody } from "./edit-body.ts";
 import type { PreparedAttempt } from "./prepared-attempt.ts";
-import { upstreamRequest } from "./upstream-request.ts";
+import { isJson, upstreamRequest } from "./upstream-request.ts";
 
 /** What the operations are called when a provider does not have them. */
 const names: Readonly<Partial<Record<Operation, string>>> = {
@@ -72,7 +72,8 @@ function createReader(
       inputBytes: textBytes,
     });
   }
-  if (type.endsWith("json") || (type === "" && operation !== Operation.SPEAK)) {
+  const mayBeText = operation === Operation.TRANSCRIBE || operation === Operation.TRANSLATE;
+  if (type.endsWith("json") || (operation !== Operation.SPEAK && isJson(contentType) && (!mayBeText || type === ""))) {
     return new WholeAnswer("application/json", (json, raw) => {
       checkError(json);
       return {

@@ -108,9 +108,16 @@ function errorBody(dialect: Dialect, facts: ErrorFacts, requestId: string): obje
           ...geminiDetails(facts),
         },
       };
+    case Dialect.COHERE:
+      // Cohere's clients read the message at the top, and others of the same door under the error.
+      return { message: facts.message, error: openAiError(facts) };
     default:
-      return { error: { message: facts.message, type: facts.type, param: facts.param, code: facts.code } };
+      return { error: openAiError(facts) };
   }
+}
+
+function openAiError({ message, type, param, code }: ErrorFacts): object {
+  return { message, type, param, code };
 }
 
 /** Anthropic's clients go on without a thread for this code, and read it and the reasons only here. */
