@@ -133,6 +133,10 @@ inBothModes("Anthropic's own client", threeFamilies, (context) => {
       names.join(),
     );
     assert.equal((await client.models.retrieve("flash")).type, "model");
+    await assert.rejects(
+      client.models.retrieve("nothing"),
+      (error) => error instanceof Anthropic.NotFoundError && error.type === "not_found_error",
+    );
   });
 
   test("errors have the classes that the client knows, and the request's id", async () => {

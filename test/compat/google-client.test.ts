@@ -138,6 +138,7 @@ inBothModes("Google's own client", threeFamilies, (context) => {
     }
     assert.ok(names.includes("models/flash"), names.join());
     assert.equal((await open().models.get({ model: "flash" })).name, "models/flash");
+    await assert.rejects(open().models.get({ model: "nothing" }), /"status":"NOT_FOUND"/);
   });
 
   test("errors have the status that callers look at", async () => {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 import OpenAI from "openai";
+import { ResponsesToolRunner } from "openai/helpers/responses-tool-runner";
 import { zodResponseFormat, zodResponsesFunction, zodTextFormat } from "openai/helpers/zod";
 import * as z from "zod";
 import { inMode } from "../harness/both-modes.ts";
@@ -94,6 +95,28 @@ inMode("embedded", "what else OpenAI's own client does", threeFamilies, (context
         });
         assert.equal(last.output_text, finalText);
       }
+    });
+  }
+
+  for (const model of families) {
+    test(`${model}: the runner of responses runs functions until there is an answer`, async () => {
+      const asked: unknown[] = [];
+      const tool = {
+        type: "function" as const,
+        name: "weather",
+        strict: true,
+        parameters: { ...z.toJSONSchema(place), additionalProperties: false },
+      };
+      const execute = (given: Record<string, unknown>): string => {
+        asked.push(given);
+        return "warm";
+      };
+      const runner = new ResponsesToolRunner({ functions: [{ tool, execute }] });
+      for (const stream of [false, true]) {
+        const last = await runner.run(open(), { model, input, store: false }, { stream });
+        assert.equal(last.output_text, finalText);
+      }
+      assert.deepEqual(asked, [{ city: "Paris" }, { city: "Paris" }]);
     });
   }
 

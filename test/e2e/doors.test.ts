@@ -94,7 +94,7 @@ models:
         JSON.parse(
           await (
             await fetch(`${context.gateway.url}${path}`, {
-              headers: { "x-goog-api-key": context.gateway.virtualKey, ...headers },
+              headers: { "x-api-key": context.gateway.virtualKey, ...headers },
             })
           ).text(),
         );
@@ -106,6 +106,8 @@ models:
       const anthropic = await list("/v1/models", { "anthropic-version": "2023-06-01" });
       assert.equal(anthropic.data[0].type, "model");
       assert.equal(anthropic.last_id, names.at(-1));
+      const google = await list("/v1/models", { "x-goog-api-key": context.gateway.virtualKey });
+      assert.equal(google.models[0].name, `models/${names[0]}`);
       assert.equal((await list("/v1beta/models", {})).models[0].name, `models/${names[0]}`);
       assert.equal((await list("/v1beta/models/fast", {})).name, "models/fast");
     });

@@ -19,8 +19,8 @@ export interface Endpoint {
   readonly method: "GET" | "POST";
   /** The path without `/v1`, such as `/chat/completions`; one that ends in `/` takes whatever follows. */
   readonly path: string;
-  /** In whose errors are written. */
-  readonly dialect: Dialect;
+  /** In whose errors are written. Absent: in that of the client, as its header fields tell. */
+  readonly dialect?: Dialect;
   /** Answers. What it rejects with is rendered in the dialect. */
   handle(request: EndpointRequest): Promise<void> | void;
 }

@@ -18,7 +18,7 @@ export interface ModelsDeps {
  */
 export function createModelsEndpoints(deps: ModelsDeps): readonly Endpoint[] {
   return [
-    ...listing(deps, "/models", Dialect.OPENAI_CHAT, ({ req }) => formFor(req.headers)),
+    ...listing(deps, "/models", undefined, ({ req }) => formFor(req.headers)),
     ...listing(deps, "/v1beta/models", Dialect.GEMINI, () => geminiForm),
   ];
 }
@@ -73,14 +73,15 @@ const geminiForm: ModelsForm = {
 function listing(
   deps: ModelsDeps,
   path: string,
-  dialect: Dialect,
+  dialect: Dialect | undefined,
   formOf: (request: EndpointRequest) => ModelsForm,
 ): readonly Endpoint[] {
+  const ofDialect = dialect === undefined ? {} : { dialect };
   return [
     {
       method: "GET",
       path,
-      dialect,
+      ...ofDialect,
       handle(request) {
         const models = deps.models.list().filter((model) => mayUseModel(request.key, model.name));
         sendJson(request.res, request.requestId, formOf(request).all(models));
@@ -89,7 +90,7 @@ function listing(
     {
       method: "GET",
       path: `${path}/`,
-      dialect,
+      ...ofDialect,
       async handle(request) {
         const model = await deps.models.find(decodeName(request.rest));
         authorizeModel(request.key, model.name);

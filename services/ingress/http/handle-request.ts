@@ -70,7 +70,7 @@ export function createRequestHandler(deps: HandleRequestDeps): RequestHandler {
   async function serve(req: HttpRequest, res: HttpResponse, path: string): Promise<void> {
     const requestId = newRequestId();
     const arrivedAt = deps.monotonicNow();
-    let dialect: Dialect = Dialect.OPENAI_CHAT;
+    let dialect = dialectOf(req);
     try {
       if (draining) {
         throw gatewayError(ErrorReason.DRAINING, "The gateway is shutting down.", { retryDelayMs: 1_000 });
@@ -81,7 +81,7 @@ export function createRequestHandler(deps: HandleRequestDeps): RequestHandler {
         });
       }
       const { endpoint, rest } = find(path, req.method ?? "");
-      dialect = endpoint.dialect;
+      dialect = endpoint.dialect ?? dialect;
       const found = deps.keys.find(
         readCredential((name) => {
           const value = req.headers[name];
@@ -157,6 +157,14 @@ export function createRequestHandler(deps: HandleRequestDeps): RequestHandler {
       draining = true;
     },
   };
+}
+
+/** In whose words to refuse a request to a path that says nothing of it: known by header fields that clients always send. */
+function dialectOf({ headers }: HttpRequest): Dialect {
+  if (headers["anthropic-version"] !== undefined) {
+    return Dialect.ANTHROPIC_MESSAGES;
+  }
+  return headers["x-goog-api-key"] === undefined ? Dialect.OPENAI_CHAT : Dialect.GEMINI;
 }
 
 function isBelow(path: string, prefix: string): boolean {
