@@ -5,6 +5,8 @@ import { ChatRequestSchema, Role } from "#gen/penstock/chat/v1/chat_pb.ts";
 import { message, textPart, toolCallPart, toolResultPart } from "../chat/chat-parts.ts";
 import { collectEvents, collectResponse } from "../testing/collect-answer.ts";
 import { readExchanges } from "../testing/read-recordings.ts";
+import { EmbedRequestSchema } from "#gen/penstock/chat/v1/embed_pb.ts";
+import { createPredictEmbedCodec } from "./predict-embed-codec.ts";
 import { createVertexClaudeCodec } from "./vertex-claude-codec.ts";
 import { createVertexGeminiCodec } from "./vertex-gemini-codec.ts";
 
@@ -32,6 +34,34 @@ test("leaves the ids of calls out of Gemini's body, and nothing that only looks 
   assert.equal(text.includes("call_1"), false);
   assert.ok(text.includes('"args":{"id":7}'));
   assert.match(text, /"functionResponse":\{"name":"f","response":\{"id":8\}\}/);
+});
+
+test("asks for vectors by predict, and counts the tokens of all texts", () => {
+  const embed = createPredictEmbedCodec();
+  const request = create(EmbedRequestSchema, { model: "x", inputs: ["a", "b"], dimensions: 2, endUserId: "u" });
+  assert.deepEqual(embed.encodeRequest(request, { model: "text-embedding-005" }), {
+    body: {
+      instances: [{ content: "a" }, { content: "b" }],
+      parameters: { autoTruncate: false, outputDimensionality: 2 },
+    },
+    dropped: ["user"],
+  });
+  const vector = (values: number[], count?: number) => ({
+    embeddings: { values, ...(count === undefined ? {} : { statistics: { token_count: count, truncated: false } }) },
+  });
+  const { embeddings, usage } = embed.decodeResponse({ predictions: [vector([0.5, 1], 3), vector([2, 4], 4)] });
+  assert.deepEqual(
+    embeddings.map(({ values }) => values),
+    [
+      [0.5, 1],
+      [2, 4],
+    ],
+  );
+  assert.equal(usage?.uncachedInputTokens, 7n);
+  assert.equal(embed.readUsage({ predictions: [vector([1], 3), vector([1])] }), undefined);
+  assert.throws(() => embed.decodeResponse({ error: { message: "no" } }), { name: "ProviderStreamError" });
+  assert.throws(() => embed.decodeResponse({}), { code: "invalid_response" });
+  assert.throws(() => embed.decodeRequest({}), { code: "unsupported_feature" });
 });
 
 test("reads errors of Anthropic and of Google", () => {

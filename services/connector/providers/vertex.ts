@@ -1,4 +1,5 @@
 import { createGeminiCountCodec } from "#codec/count-tokens/count-tokens-codec.ts";
+import { createPredictEmbedCodec } from "#codec/vertex/predict-embed-codec.ts";
 import { createVertexClaudeCodec, VERTEX_ANTHROPIC_VERSION } from "#codec/vertex/vertex-claude-codec.ts";
 import { createVertexGeminiCodec } from "#codec/vertex/vertex-gemini-codec.ts";
 import { Operation } from "#gen/penstock/type/v1/dialect_pb.ts";
@@ -21,8 +22,8 @@ export function createVertexKind({ project, location }: VertexKindOptions): Prov
     // The version behind a Claude's name is set off by an `at`, which stands in a path as it is.
     `/v1${place}/publishers/${publisher}/models/${encodeURIComponent(model).replaceAll("%40", "@")}:${method}`;
 
-  // Vertex has vectors by another method, and counts Claude's tokens by none that is like Anthropic's.
-  const { embed: _embed, ...gemini } = createGeminiKind();
+  const gemini = createGeminiKind();
+  // Vertex counts Claude's tokens by no method that is like Anthropic's.
   const { countTokens: _countTokens, ...anthropic } = createAnthropicKind();
   const common = { defaultBaseUrl: baseUrlOf(location), headers: gemini.headers };
   const claude: ProviderKind = {
@@ -36,6 +37,7 @@ export function createVertexKind({ project, location }: VertexKindOptions): Prov
     ...gemini,
     ...common,
     chat: createVertexGeminiCodec(),
+    embed: createPredictEmbedCodec(),
     countTokens: createGeminiCountCodec({ wrapped: false }),
     path: (call) => pathOf("google", call.model, methodOf(call)),
     forModel(model) {
@@ -50,6 +52,9 @@ const claudeEdits = new Map([
 ]);
 
 function methodOf(call: ProviderCall): string {
+  if (call.operation === Operation.EMBED) {
+    return "predict";
+  }
   if (call.operation === Operation.COUNT_TOKENS) {
     return "countTokens";
   }
