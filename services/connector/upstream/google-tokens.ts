@@ -1,5 +1,6 @@
+import { readFile } from "node:fs/promises";
 import { setTimeout as pause } from "node:timers/promises";
-import { GoogleAuth, type GoogleAuthOptions } from "google-auth-library";
+import { type AuthClient, GoogleAuth, JWT, type JWTInput } from "google-auth-library";
 import { AuthorizeError } from "./authorize-error.ts";
 import type { ExpiringToken } from "./token-cache.ts";
 
@@ -20,11 +21,10 @@ const defaultLifeMs = 30 * 60_000;
  * AuthorizeError.
  */
 export function createGoogleTokenSource(credential: GoogleCredential, now: () => number): () => Promise<ExpiringToken> {
-  let auth: GoogleAuth | undefined;
+  let client: AuthClient | undefined;
 
   async function fetchToken(): Promise<ExpiringToken> {
-    auth ??= new GoogleAuth(optionsOf(credential));
-    const client = await auth.getClient();
+    client ??= await openClient(credential);
     const { token } = await client.getAccessToken();
     if (typeof token !== "string" || token === "") {
       throw new AuthorizeError("Google gave no access token.", { isRefused: true });
@@ -44,19 +44,27 @@ export function createGoogleTokenSource(credential: GoogleCredential, now: () =>
   };
 }
 
-function optionsOf({ json, file }: GoogleCredential): GoogleAuthOptions {
-  if (json === undefined) {
-    return { scopes: [scope], ...(file === undefined ? {} : { keyFile: file }) };
+async function openClient({ json, file }: GoogleCredential): Promise<AuthClient> {
+  const text = file === undefined ? json : await readFile(file, "utf8");
+  if (text === undefined) {
+    return await new GoogleAuth({ scopes: [scope] }).getClient();
   }
-  let credentials: GoogleAuthOptions["credentials"];
+  const key = parseKey(text);
+  const { client_email: email, private_key: privateKey } = key;
+  if (key.type === "service_account" && email !== undefined && privateKey !== undefined) {
+    return new JWT({ email, key: privateKey, scopes: [scope] });
+  }
+  return await new GoogleAuth({ scopes: [scope], credentials: key }).getClient();
+}
+
+function parseKey(text: string): JWTInput {
   try {
     // The library looks at what it is, and refuses what it does not know.
-    credentials = JSON.parse(json) as NonNullable<GoogleAuthOptions["credentials"]>;
+    return JSON.parse(text) as JWTInput;
   } catch {
     // The parser's own words would repeat a part of the key.
     throw new AuthorizeError("Google's credentials are not JSON.", { isRefused: true });
   }
-  return { scopes: [scope], credentials };
 }
 
 async function tooLate(signal: AbortSignal): Promise<never> {
