@@ -3,6 +3,8 @@ import { test } from "node:test";
 import { isJsonObject } from "../json/json-fields.ts";
 import { type CollectedAnswer, collectEvents, collectResponse } from "../testing/collect-answer.ts";
 import { type Exchange, readExchanges, readParallel } from "../testing/read-recordings.ts";
+import { createAnthropicMessagesCodec } from "../anthropic-messages/anthropic-messages-codec.ts";
+import { createBedrockInvokeCodec } from "./bedrock-invoke-codec.ts";
 import { createBedrockConverseCodec } from "./bedrock-converse-codec.ts";
 import { decodeUsage } from "./map-usage.ts";
 
@@ -86,6 +88,32 @@ for (const exchange of exchanges) {
       assert.ok(observer.countedOutputTokens > 0);
     });
   }
+}
+
+const invoke = createBedrockInvokeCodec();
+for (const exchange of ["bedrock/invoke", "bedrock/invoke-with-response-stream"].flatMap(readExchanges)) {
+  const { id, request, response } = exchange;
+  // Other models have bodies of their own, and are asked by Converse.
+  if (request?.body?.["anthropic_version"] === undefined) {
+    continue;
+  }
+  test(`decodes what Claude answered to InvokeModel ${id}`, () => {
+    const decoder = invoke.createStreamDecoder();
+    const answer =
+      response.eventstream_base64 === undefined
+        ? collectResponse(invoke.decodeResponse(response.body ?? {}))
+        : collectEvents([...decoder.push(bytesOf(exchange)), ...decoder.end()]);
+    assert.ok(answer.text !== "" || answer.toolCalls.length > 0);
+    assert.ok((answer.usage?.outputTokens ?? 0n) > 0n);
+    assert.equal(answer.ended, true);
+    if (response.eventstream_base64 !== undefined) {
+      const observer = invoke.createStreamObserver({ stripUsage: false });
+      const forwarded = Buffer.from(observer.push(bytesOf(exchange)));
+      const again = createAnthropicMessagesCodec().createStreamDecoder();
+      assert.deepEqual(collectEvents(again.push(forwarded)), answer);
+      assert.equal(observer.complete, true);
+    }
+  });
 }
 
 /** Ids of calls and names of documents are respelled. */
