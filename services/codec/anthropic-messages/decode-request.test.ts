@@ -133,3 +133,12 @@ test("leaves out what only Anthropic's servers run, and says so, where other too
     assert.throws(() => decodeRequest({ ...base, ...refused }), CodecError);
   }
 });
+
+test("names the fields of Anthropic's own features, which it leaves out", () => {
+  const dropped = new Set<string>();
+  decodeRequest(
+    { ...base, context_management: { edits: [] }, stream: true, system: "x", inference_geo: null },
+    dropped,
+  );
+  assert.deepEqual([...dropped], ["context_management"]);
+});

@@ -32,6 +32,31 @@ import {
 } from "../json/json-fields.ts";
 
 const SMALLEST_BUDGET = 1024;
+// What is left out is named in a header field, and fields are named by the caller.
+const LONGEST_FIELD = 64;
+const MOST_FIELDS = 32;
+
+/** The fields that are read here or elsewhere on the way; those of Anthropic's features and betas are not among them. */
+const READ_FIELDS: ReadonlySet<string> = new Set([
+  "model",
+  "max_tokens",
+  "messages",
+  "system",
+  "tools",
+  "tool_choice",
+  "temperature",
+  "top_p",
+  "top_k",
+  "stop_sequences",
+  "stream",
+  "metadata",
+  "thinking",
+  "output_config",
+  "output_format",
+  "service_tier",
+  "mcp_servers",
+  "container",
+]);
 
 /**
  * Reads an Anthropic request. Throws CodecError for what Anthropic would refuse, and (`unsupported_feature`) for what only
@@ -54,6 +79,11 @@ export function decodeRequest(body: JsonObject, dropped = new Set<string>()): Ch
   for (const field of ["mcp_servers", "container"]) {
     if ((body[field] ?? undefined) !== undefined) {
       throw unsupported(field, "is only available from Anthropic itself");
+    }
+  }
+  for (const [field, value] of Object.entries(body)) {
+    if (value !== null && !READ_FIELDS.has(field) && dropped.size < MOST_FIELDS) {
+      dropped.add(field.slice(0, LONGEST_FIELD));
     }
   }
   const temperature = readNumber(body, "temperature", "", { min: 0, max: 1 });

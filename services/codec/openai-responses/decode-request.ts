@@ -54,6 +54,12 @@ export function decodeRequest(body: JsonObject, dropped = new Set<string>()): Ch
     request.parallelToolCalls = parallel;
   }
   decodeNumbers(body, request);
+  if ((asObject(body["text"])?.["verbosity"] ?? null) !== null) {
+    dropped.add("text.verbosity");
+  }
+  if ((body["max_tool_calls"] ?? null) !== null) {
+    dropped.add("max_tool_calls");
+  }
   const format = decodeFormat(asObject(asObject(body["text"])?.["format"]));
   if (format !== undefined) {
     request.responseFormat = format;

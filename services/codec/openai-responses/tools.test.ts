@@ -161,3 +161,9 @@ test("writes their calls as the client's own kinds of items, whole and streamed"
     ],
   );
 });
+
+test("names other settings that are left out", () => {
+  const dropped = new Set<string>();
+  decode({ text: { verbosity: "low" }, max_tool_calls: 3 }, dropped);
+  assert.deepEqual([...dropped], ["text.verbosity", "max_tool_calls"]);
+});
