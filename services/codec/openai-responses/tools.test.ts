@@ -58,6 +58,23 @@ for (const [name, fields] of [
   });
 }
 
+for (const [name, tool, param] of [
+  ["a text tool", { type: "custom" }, "tools[0].name"],
+  ["a namespace", { type: "namespace", tools: [shell] }, "tools[0].name"],
+  ["a function in a namespace", { ...agents, tools: [{ type: "function" }] }, "tools[0].tools[0].name"],
+] as const satisfies readonly (readonly [string, JsonObject, string])[]) {
+  test(`requires the name of ${name}`, () => {
+    assert.throws(
+      () => decode({ tools: [tool] }),
+      (error) => error instanceof CodecError && error.param === param,
+    );
+  });
+}
+
+test("refuses a namespace in a namespace", () => {
+  assert.throws(() => decode({ tools: [{ ...agents, tools: [agents] }] }), CodecError);
+});
+
 test("carries namespaces and tools that take a text through other dialects by their names", () => {
   const { tools, toolChoice } = decode({
     tools: [patch, agents],

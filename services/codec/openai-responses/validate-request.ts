@@ -128,29 +128,42 @@ function validateString(value: Json | undefined, param: string, maximum: number)
   }
 }
 
-function validateTools(tools: Json | undefined): void {
+function validateTools(tools: Json | undefined, param = "tools"): void {
   if (tools === undefined || tools === null) {
     return;
   }
   if (!isJsonArray(tools)) {
-    throw invalidType("tools", "an array of objects", tools);
+    throw invalidType(param, "an array of objects", tools);
   }
   if (tools.length > MAX_TOOLS) {
-    throw arrayTooLong("tools", MAX_TOOLS, tools.length);
+    throw arrayTooLong(param, MAX_TOOLS, tools.length);
   }
   for (const [index, tool] of tools.entries()) {
-    const param = `tools[${index}]`;
+    const place = `${param}[${index}]`;
     if (!isJsonObject(tool)) {
-      throw invalidType(param, "an object", tool);
+      throw invalidType(place, "an object", tool);
     }
-    requireString(tool["type"], `${param}.type`);
-    if (tool["type"] === "function") {
-      validateFunction(tool, param);
+    switch (requireString(tool["type"], `${place}.type`)) {
+      case "function":
+        validateFunction(tool, place);
+        break;
+      case "custom":
+        validateName(tool, place);
+        break;
+      case "namespace":
+        validateName(tool, place);
+        // A namespace has no others in it: what is deeper is refused as no function when it is translated.
+        if (param === "tools") {
+          validateTools(tool["tools"], `${place}.tools`);
+        }
+        break;
+      default:
+        break;
     }
   }
 }
 
-function validateFunction(tool: JsonObject, param: string): void {
+function validateName(tool: JsonObject, param: string): void {
   // Clients that were written for chat completions nest the function, which OpenAI refuses by its missing name.
   const name = requireString(tool["name"], `${param}.name`);
   if (!TOOL_NAME.test(name)) {
@@ -159,6 +172,10 @@ function validateFunction(tool: JsonObject, param: string): void {
       `Invalid '${param}.name': string does not match pattern. Expected a string that matches the pattern '${TOOL_NAME.source}'.`,
     );
   }
+}
+
+function validateFunction(tool: JsonObject, param: string): void {
+  validateName(tool, param);
   const parameters = tool["parameters"] ?? undefined;
   if (parameters !== undefined && !isJsonObject(parameters)) {
     throw invalidType(`${param}.parameters`, "an object", parameters);
