@@ -4,6 +4,7 @@ import http from "node:http";
 import type { AddressInfo } from "node:net";
 import { after, before, beforeEach, test } from "node:test";
 import { create } from "@bufbuild/protobuf";
+import { EventStreamCodec } from "@smithy/eventstream-codec";
 import { ConnectError } from "@connectrpc/connect";
 import { createBedrockConverseCodec } from "#codec/bedrock-converse/bedrock-converse-codec.ts";
 import { endEvent, finishEvent, startEvent, textDelta } from "#codec/chat/chat-events.ts";
@@ -16,6 +17,7 @@ import { createCallerCodecs } from "./caller-codecs.ts";
 import { type ProvidersConfig, providersConfig } from "./config.ts";
 import { createProviderSet, type ProviderSet } from "./create-provider-set.ts";
 import { executeAttempt } from "./execute-attempt.ts";
+import type { UpstreamRequest } from "./upstream/upstream.ts";
 
 interface Asked {
   readonly path: string;
@@ -220,6 +222,95 @@ test("sorts Bedrock's errors by their kind, and masks its credentials", async ()
     assert.equal(failure.type, type.split(":")[0]);
     assert.ok(!/s3cr3t|AKIDTEST/.test(failure.message), failure.message);
   }
+});
+
+const marshaller = new EventStreamCodec(
+  (bytes) => new TextDecoder().decode(bytes),
+  (text) => new TextEncoder().encode(text),
+);
+
+function frame(headers: Readonly<Record<string, string>>, payload: object): Uint8Array {
+  const typed = Object.entries(headers).map(([name, value]) => [name, { type: "string" as const, value }]);
+  return marshaller.encode({ headers: Object.fromEntries(typed), body: Buffer.from(JSON.stringify(payload)) });
+}
+
+function chunk(event: object): Uint8Array {
+  const bytes = Buffer.from(JSON.stringify(event)).toString("base64");
+  return frame({ ":message-type": "event", ":event-type": "chunk" }, { bytes });
+}
+
+test("unwraps Claude's streams for Anthropic's callers, and tells those that are cut or fail", async () => {
+  const events = [
+    { type: "message_start", message: { id: "m", role: "assistant", content: [], usage: { input_tokens: 3 } } },
+    { type: "content_block_start", index: 0, content_block: { type: "text", text: "" } },
+    { type: "content_block_delta", index: 0, delta: { type: "text_delta", text: "Grüße" } },
+    { type: "content_block_stop", index: 0 },
+    { type: "message_delta", delta: { stop_reason: "end_turn" }, usage: { output_tokens: 4 } },
+    { type: "message_stop" },
+  ];
+  const expected = events.map((event) => `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`).join("");
+  const headers = { "content-type": "application/vnd.amazon.eventstream" };
+  const body = { ...anthropic.body, stream: true };
+  const request = { ...anthropic, body, model: claude, stream: true };
+  const frames = events.map(chunk);
+
+  answer = { headers, body: Buffer.concat(frames) };
+  const { text, outputTokens } = await ask(open(pair), request);
+  assert.equal(text, expected);
+  assert.equal(outputTokens, 4n);
+  assert.equal(asked[0]?.path, `/model/${encodeURIComponent(claude)}/invoke-with-response-stream`);
+  assert.equal("stream" in (asked[0]?.body ?? {}), false);
+
+  answer = { headers, body: Buffer.concat(frames).subarray(0, -1) };
+  assert.equal((await failureOf(ask(open(pair), request))).errorClass, ProviderErrorClass.TRUNCATED);
+
+  const throttled = frame(
+    { ":message-type": "exception", ":exception-type": "throttlingException" },
+    { message: "no" },
+  );
+  answer = { headers, body: throttled };
+  const early = await failureOf(ask(open(pair), request));
+  assert.equal(early.errorClass, ProviderErrorClass.RATE_LIMITED);
+  assert.equal(early.mayHaveBilled, false);
+  answer = { headers, body: Buffer.concat([...frames.slice(0, 3), throttled]) };
+  const late = await failureOf(ask(open(pair), request));
+  assert.equal(late.errorClass, ProviderErrorClass.RATE_LIMITED);
+});
+
+test("sends nothing when the caller leaves while a credential is worked out", async () => {
+  const set = open(pair);
+  const provider = set.get("p");
+  assert.ok(provider !== undefined);
+  const credential = Promise.withResolvers<UpstreamRequest>();
+  let sent = 0;
+  const stream = executeAttempt(
+    create(ExecuteRequestSchema, {
+      provider: "p",
+      model: claude,
+      operation: Operation.CHAT,
+      dialect: Dialect.OPENAI_CHAT,
+      body: Buffer.from(JSON.stringify(openAi.body)),
+    }),
+    {
+      ...provider,
+      authorize: () => credential.promise,
+      upstream: {
+        send() {
+          sent += 1;
+          throw new Error("nothing is to be sent");
+        },
+        close: () => Promise.resolve(),
+      },
+    },
+    { callers: createCallerCodecs(), now: Date.now },
+  );
+  const next = stream.next();
+  await stream.return();
+  credential.resolve({ path: "/", headers: [], body: new Uint8Array(0) });
+  await credential.promise;
+  assert.deepEqual(await next, { done: true, value: undefined });
+  assert.equal(sent, 0);
+  await set.close();
 });
 
 test("asks Vertex for Gemini and for Claude where each is, and takes the model out of Claude's body", async () => {
