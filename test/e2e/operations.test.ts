@@ -97,6 +97,14 @@ prices:
       assert.equal(row.usage?.estimated, false);
     });
 
+    test("pictures that are larger together than any message between services arrive whole", async () => {
+      const answer = JSON.stringify({ created: 1, data: [{ b64_json: "QUJD".repeat(11 * 1024 * 1024) }] });
+      context.provider.script("media-1", { parts: [answer] });
+      const body = JSON.stringify({ model: "media", prompt: "large" });
+      const made = await send("/v1/images/generations", body, "application/json");
+      assert.equal((await made.text()) === answer, true);
+    });
+
     test("an image is streamed with its pictures on the way, and its usage read", async () => {
       const done = { type: "image_generation.completed", b64_json: "aGVsbG8=", usage: drawn.usage };
       const events = [{ type: "image_generation.partial_image", partial_image_index: 0, b64_json: "aGU=" }, done];

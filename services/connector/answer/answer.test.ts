@@ -1,7 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ProviderErrorClass } from "#gen/penstock/type/v1/error_pb.ts";
-import type { ConnectorEvent } from "#gen/penstock/connector/v1/connector_service_pb.ts";
+import { create } from "@bufbuild/protobuf";
+import {
+  ConnectorEndSchema,
+  type ConnectorEvent,
+  ConnectorHeadSchema,
+} from "#gen/penstock/connector/v1/connector_service_pb.ts";
 import { createOpenAiChatCodec } from "#codec/openai-chat/openai-chat-codec.ts";
 import { parseErrorBody } from "./attempt-failures.ts";
 import { AttemptStream } from "./attempt-stream.ts";
@@ -132,6 +137,29 @@ test("gives what was pushed since the last pull as one message, then the error",
   assert.equal((await stream.next()).value.events.length, 2);
   await assert.rejects(stream.next(), /cut/);
   assert.equal((await stream.next()).done, true);
+});
+
+test("gives what is too large for one message as several, in order, and the end with the last", async () => {
+  const stream = new AttemptStream();
+  const large = new Uint8Array(20 * 1024 * 1024).map((_, index) => index >> 16);
+  stream.push({
+    $typeName: "penstock.connector.v1.ConnectorEvent",
+    event: { case: "head", value: create(ConnectorHeadSchema) },
+  });
+  stream.push({ $typeName: "penstock.connector.v1.ConnectorEvent", event: { case: "body", value: large } });
+  stream.push({
+    $typeName: "penstock.connector.v1.ConnectorEvent",
+    event: { case: "end", value: create(ConnectorEndSchema) },
+  });
+  stream.end();
+  const cases: (string | undefined)[][] = [];
+  const bodies: Uint8Array[] = [];
+  for await (const { events } of stream) {
+    cases.push(events.map(({ event }) => event.case));
+    bodies.push(...events.flatMap(({ event }) => (event.case === "body" ? [event.value] : [])));
+  }
+  assert.deepEqual(cases, [["head", "body"], ["body"], ["body", "end"]]);
+  assert.equal(Buffer.concat(bodies).compare(large), 0);
 });
 
 test("aborts its source when the reader leaves, and a source that comes later at once", async () => {

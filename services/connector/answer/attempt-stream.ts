@@ -4,6 +4,9 @@ import { prompt, type PromptIterator } from "#kit/mesh/prompt-stream.ts";
 /** From this many bytes that nobody has taken yet on, the provider is asked to wait. */
 const highWaterBytes = 256 * 1024;
 
+/** The most bytes of body in one message: a whole answer with pictures is more than one may have between services. */
+const mostMessageBytes = 8 * 1024 * 1024;
+
 /** What the stream does to where its events come from. */
 export interface AttemptSource {
   /** The reader has left or nothing more is wanted. */
@@ -41,6 +44,10 @@ export class AttemptStream implements AsyncIterable<ExecuteResponse>, PromptIter
 
   push(event: ConnectorEvent): void {
     if (this.#over) {
+      return;
+    }
+    if (event.event.case === "body" && event.event.value.length > mostMessageBytes) {
+      this.#pushPieces(event.event.value);
       return;
     }
     this.#events.push(event);
@@ -121,7 +128,17 @@ export class AttemptStream implements AsyncIterable<ExecuteResponse>, PromptIter
     }
   }
 
+  #pushPieces(body: Uint8Array): void {
+    for (let at = 0; at < body.length; at += mostMessageBytes) {
+      const value = body.subarray(at, at + mostMessageBytes);
+      this.push({ $typeName: "penstock.connector.v1.ConnectorEvent", event: { case: "body", value } });
+    }
+  }
+
   #take(): ExecuteResponse {
+    if (this.#bytes > mostMessageBytes) {
+      return this.#takeSome();
+    }
     const events = this.#events;
     this.#events = [];
     this.#bytes = 0;
@@ -130,5 +147,21 @@ export class AttemptStream implements AsyncIterable<ExecuteResponse>, PromptIter
       this.#source?.resume();
     }
     return { $typeName: "penstock.connector.v1.ExecuteResponse", events };
+  }
+
+  /** As many events as one message may have; the others stay for the next. */
+  #takeSome(): ExecuteResponse {
+    let bytes = 0;
+    let count = 0;
+    for (const { event } of this.#events) {
+      const size = event.case === "body" ? event.value.length : 0;
+      if (count > 0 && bytes + size > mostMessageBytes) {
+        break;
+      }
+      bytes += size;
+      count += 1;
+    }
+    this.#bytes -= bytes;
+    return { $typeName: "penstock.connector.v1.ExecuteResponse", events: this.#events.splice(0, count) };
   }
 }
