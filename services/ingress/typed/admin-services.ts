@@ -1,9 +1,11 @@
-import type { DescMethod, DescMethodUnary, DescService } from "@bufbuild/protobuf";
+import type { DescMethod, DescMethodServerStreaming, DescMethodUnary, DescService } from "@bufbuild/protobuf";
 import type { CallOptions, ConnectRouter, HandlerContext, MethodImpl } from "@connectrpc/connect";
 import { KeyService } from "#gen/penstock/admin/v1/key_service_pb.ts";
 import { AccountingService } from "#gen/penstock/accounting/v1/accounting_service_pb.ts";
 import { RouterService } from "#gen/penstock/router/v1/router_service_pb.ts";
+import type { KeyRecord } from "#gen/penstock/quota/v1/quota_service_pb.ts";
 import { ErrorReason } from "#gen/penstock/type/v1/error_pb.ts";
+import { type Actor, actorHeaders } from "#kit/auth/actor.ts";
 import { gatewayError } from "#kit/errors/gateway-error.ts";
 import type { Mesh } from "#kit/mesh/mesh.ts";
 import { readCredential } from "../http/read-credential.ts";
@@ -23,6 +25,7 @@ const published: readonly { readonly service: DescService; readonly methods: rea
 ];
 
 type AnyUnary = (request: unknown, options?: CallOptions) => Promise<object>;
+type AnyStream = (request: unknown, options?: CallOptions) => AsyncIterable<object>;
 
 /** Serves admin calls on the public port: each is authenticated here and answered by the service that owns it. */
 export function addAdminServices(router: ConnectRouter, deps: AdminServicesDeps): void {
@@ -36,20 +39,32 @@ export function addAdminServices(router: ConnectRouter, deps: AdminServicesDeps)
 }
 
 function addMethod(router: ConnectRouter, service: DescService, method: DescMethod, deps: AdminServicesDeps): void {
-  if (method.methodKind !== "unary") {
-    throw new TypeError(`${service.typeName}.${method.name} is not unary`);
-  }
-  // The client was made from this method's service, so it has the method, and it is unary as checked above.
-  const client = deps.mesh.client(service) as unknown as Record<string, AnyUnary>;
-  const forward = async (request: unknown, context: HandlerContext): Promise<unknown> => {
-    // Looked up for each call: the mesh replaces a client's methods once it knows where the service lives.
-    const call = client[method.localName];
+  // The client was made from this method's service, so it has the method, of the kind that is asked for below.
+  const client: unknown = deps.mesh.client(service);
+  const options = async (context: HandlerContext): Promise<CallOptions> => {
     const key = await deps.keys.find(readCredential((name) => context.requestHeader.get(name) ?? undefined));
     if (!key.admin) {
       throw gatewayError(ErrorReason.PERMISSION_DENIED, "This call takes an admin key.");
     }
-    return await call?.(request);
+    return { headers: actorHeaders(actorOf(key)), signal: context.signal };
   };
-  // A unary method as checked above, whose own client makes the answer.
-  router.rpc(method as DescMethodUnary, forward as MethodImpl<DescMethodUnary>);
+  // The methods of a client are looked up for each call: the mesh replaces them once it knows where the service lives.
+  if (method.methodKind === "unary") {
+    const forward = async (request: unknown, context: HandlerContext): Promise<unknown> =>
+      (client as Record<string, AnyUnary>)[method.localName]?.(request, await options(context));
+    // A unary method as just checked, whose own client makes the answer.
+    router.rpc(method as DescMethodUnary, forward as MethodImpl<DescMethodUnary>);
+  } else if (method.methodKind === "server_streaming") {
+    const forward = async function* (request: unknown, context: HandlerContext): AsyncIterable<unknown> {
+      yield* (client as Record<string, AnyStream>)[method.localName]?.(request, await options(context)) ?? [];
+    };
+    // A server stream as just checked, whose own client makes the answers.
+    router.rpc(method as DescMethodServerStreaming, forward as MethodImpl<DescMethodServerStreaming>);
+  } else {
+    throw new TypeError(`${service.typeName}.${method.name} streams requests`);
+  }
+}
+
+function actorOf(key: KeyRecord): Actor {
+  return { keyId: key.id, userId: key.userId, role: "owner", organizationId: "", teamId: "" };
 }
