@@ -1,10 +1,12 @@
+import { ErrorReason } from "#gen/penstock/type/v1/error_pb.ts";
+import { gatewayError } from "#kit/errors/gateway-error.ts";
 import type { WatchKeysResponse } from "#gen/penstock/quota/v1/quota_service_pb.ts";
 import type { WaitRefusal } from "./budget-account.ts";
 import { type DirectoryEntry, KeyDirectory, type RequestFacts } from "./key-directory.ts";
 import { KeyFeed } from "./key-feed.ts";
 import { LeaseKeeper, type LeaseKeeperOptions } from "./lease-keeper.ts";
 import type { BudgetCounter, RequestLimits } from "./limits/counters.ts";
-import { LimitBook } from "./limits/limit-book.ts";
+import { LimitBook, maxBudgetsOfRequest } from "./limits/limit-book.ts";
 import type { LimitRule } from "./limits/limit-rule.ts";
 import { createRecentSet } from "./recent-set.ts";
 import { type Demand, type ExtendOutcome, type ReserveOutcome, Reservations, type SettleDemand } from "./reserve.ts";
@@ -90,6 +92,12 @@ export class Quota {
   reserve(entry: DirectoryEntry, demand: Demand, facts: RequestFacts): QuotaOutcome | Promise<QuotaOutcome> {
     const nowMs = this.#deps.now();
     const limits = this.directory.limitsOf(entry, facts);
+    if (limits.budgets.length > maxBudgetsOfRequest) {
+      throw gatewayError(
+        ErrorReason.INVALID_REQUEST,
+        `More than ${maxBudgetsOfRequest} budgets apply to this request: its model has too many providers with one.`,
+      );
+    }
     const outcome = this.reservations.reserve(limits, demand, 0, nowMs, this.keeper.isValid(nowMs));
     return outcome.kind === "short" ? this.#waitForHold(limits, demand, outcome.budgetIndex) : outcome;
   }

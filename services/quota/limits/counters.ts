@@ -44,6 +44,3 @@ export interface RequestLimits {
   readonly rates: readonly RateCounter[];
   readonly slots: readonly SlotCounter[];
 }
-
-/** The limits of a key that has none. */
-export const noLimits: RequestLimits = { budgets: [], rates: [], slots: [] };

@@ -21,7 +21,7 @@ export interface RateShare {
   readonly processes: number;
 }
 
-/** A request is held against so many budgets at most; rules beyond are a mistake in the configuration. */
+/** A request is held against so many budgets at most; only budgets of providers can come to more. */
 export const maxBudgetsOfRequest = 30;
 // A counter that nobody used for long is forgotten first. A minute is its whole memory.
 const maxRateCounters = 100_000;
@@ -161,7 +161,7 @@ export class LimitBook {
 }
 
 /** The id of the budget of one value under a rule, in one window. */
-export function limitBudgetId(limitId: string, value: string, period: BudgetPeriod): string {
+function limitBudgetId(limitId: string, value: string, period: BudgetPeriod): string {
   return `limit:${limitId}:${value}${period.name === "" ? "" : `:${period.name}`}`;
 }
 
