@@ -19,6 +19,7 @@ import { callUnary } from "./link/remote-unary.ts";
 import { requireCarried } from "./link/require-carried.ts";
 import { type AnyMessage, messageOf } from "./message-of.ts";
 import { OpeningStream } from "./opening-stream.ts";
+import { BackwardWriter } from "./wire/backward-writer.ts";
 
 /** How long a unary call to another process may take when its caller does not say: a peer that hangs is not waited for. */
 const defaultTimeoutMs = 2_000;
@@ -26,9 +27,10 @@ const defaultTimeoutMs = 2_000;
 /** Makes a client of a service of another process, whose calls share the peer's link. */
 export function createRemoteClient<S extends DescService>(service: S, peer: RemotePeer): Client<S> {
   const client: Record<string, unknown> = {};
+  const writer = new BackwardWriter();
   for (const method of service.methods) {
     requireCarried(method);
-    const remote = new RemoteMethod(service, method, maxMessageBytes);
+    const remote = new RemoteMethod(service, method, maxMessageBytes, writer);
     client[method.localName] =
       method.methodKind === "unary"
         ? (request: unknown, options?: CallOptions) => unaryCall(peer, remote, request, options)

@@ -1,3 +1,4 @@
+import type { Buffer } from "node:buffer";
 import { fromBinary } from "@bufbuild/protobuf";
 import type { ConnectError } from "@connectrpc/connect";
 import { CreditSchema, HeadSchema } from "#gen/penstock/mesh/v1/link_service_pb.ts";
@@ -13,7 +14,7 @@ import { MessageSender } from "./message-sender.ts";
 export interface CallSink {
   onHead(header: Headers): void;
   /** A message, for which `taken` of the call is called with `frameBytes` once it was taken. */
-  onMessage(content: Uint8Array, frameBytes: number): void;
+  onMessage(content: Buffer, frameBytes: number): void;
   /** The server has ended the call. */
   onEnd(error: ConnectError | undefined, trailer: Headers | undefined): void;
   /** The link broke; whether the call had an effect is not known. */
@@ -68,7 +69,7 @@ export class ClientCall {
   }
 
   /** Takes a frame of the server. */
-  onFrame(kind: number, content: Uint8Array): void {
+  onFrame(kind: number, content: Buffer): void {
     switch (kind) {
       case frameKind.message:
       case frameKind.part:
@@ -102,8 +103,8 @@ export class ClientCall {
     this.#sink.onLost(cause);
   }
 
-  #onContent(kind: number, content: Uint8Array): void {
-    let message: Uint8Array;
+  #onContent(kind: number, content: Buffer): void {
+    let message: Buffer;
     try {
       if (kind === frameKind.part) {
         this.#receiver.part(content);

@@ -1,3 +1,4 @@
+import type { Buffer } from "node:buffer";
 import { type ClientHttp2Session, connect, constants } from "node:http2";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { type CallSink, ClientCall } from "./client-call.ts";
@@ -94,7 +95,7 @@ export class ClientLink {
     this.#frames.destroy(new Error("the link was closed"));
   }
 
-  #onFrame(callId: number, kind: number, content: Uint8Array): void {
+  #onFrame(callId: number, kind: number, content: Buffer): void {
     if (callId === 0) {
       if (kind === frameKind.drain) {
         this.#retire(false);

@@ -4,6 +4,7 @@ import { fromBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 import { CreditSchema, type Open, OpenSchema } from "#gen/penstock/mesh/v1/link_service_pb.ts";
 import type { ServedService } from "../served-service.ts";
+import { BackwardWriter } from "../wire/backward-writer.ts";
 import { writeEnd } from "./call-end.ts";
 import { FrameStream } from "./frame-stream.ts";
 import { frameKind, linkContentType, LinkProtocolError, maxCallsOfLink, streamWindowBytes } from "./link-protocol.ts";
@@ -171,6 +172,7 @@ type Handler = ServedMethod["handler"];
 
 function methodsOf({ served, interceptors, maxMessageBytes }: LinkServerOptions): ReadonlyMap<string, ServedMethod> {
   const methods = new Map<string, ServedMethod>();
+  const writer = new BackwardWriter();
   for (const { service, implementation } of served) {
     for (const method of service.methods) {
       requireCarried(method);
@@ -182,8 +184,8 @@ function methodsOf({ served, interceptors, maxMessageBytes }: LinkServerOptions)
       methods.set(`${service.typeName}/${method.name}`, {
         service,
         method,
-        input: createMessageCodec(method.input, maxMessageBytes),
-        output: createMessageCodec(method.output, maxMessageBytes),
+        input: createMessageCodec(method.input, maxMessageBytes, writer),
+        output: createMessageCodec(method.output, maxMessageBytes, writer),
         handler: handler.bind(implementation) as Handler,
         interceptors,
         maxMessageBytes,

@@ -1,21 +1,31 @@
+import { Buffer } from "node:buffer";
 import { type DescMessage, fromBinary, ScalarType, toBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { type AnyMessage, messageOf } from "../message-of.ts";
+import type { BackwardWriter } from "../wire/backward-writer.ts";
+import { compileDecoder } from "../wire/compile-decoder.ts";
+import { compileEncoder } from "../wire/compile-encoder.ts";
+import { isCompilable } from "../wire/is-compilable.ts";
+import { WireReader } from "../wire/wire-reader.ts";
 
 /** How messages of one type cross a link. */
 export interface MessageCodec {
-  /** Throws a ConnectError for a message that is too large. */
+  /**
+   * Serializes a message. Up to `lentBytes` the bytes are lent, good until the next call with the same writer. Throws a
+   * ConnectError for a message that is too large.
+   */
   encode(value: unknown): Uint8Array;
   /** Throws a ConnectError for what is no such message. */
-  decode(content: Uint8Array): AnyMessage;
+  decode(content: Buffer): AnyMessage;
 }
 
 /** Makes the codec of a type whose messages have at most `maxBytes`. */
-export function createMessageCodec(schema: DescMessage, maxBytes: number): MessageCodec {
+export function createMessageCodec(schema: DescMessage, maxBytes: number, writer: BackwardWriter): MessageCodec {
   const keepsBytes = hasBytes(schema, new Set());
+  const { write, read } = isCompilable(schema) ? compiled(schema, writer) : general(schema);
   return {
     encode(value) {
-      const bytes = toBinary(schema, messageOf(schema, value));
+      const bytes = write(messageOf(schema, value));
       if (bytes.length > maxBytes) {
         throw new ConnectError(`message size ${bytes.length} is larger than ${maxBytes} bytes`, Code.ResourceExhausted);
       }
@@ -23,7 +33,7 @@ export function createMessageCodec(schema: DescMessage, maxBytes: number): Messa
     },
     decode(content) {
       try {
-        return fromBinary(schema, keepsBytes ? detached(content) : content);
+        return read(keepsBytes ? detached(content) : content);
       } catch (error) {
         throw new ConnectError(`${schema.typeName} could not be read`, Code.Internal, undefined, undefined, error);
       }
@@ -31,12 +41,40 @@ export function createMessageCodec(schema: DescMessage, maxBytes: number): Messa
   };
 }
 
+interface Wire {
+  write(message: AnyMessage): Uint8Array;
+  read(content: Buffer): AnyMessage;
+}
+
+function compiled(schema: DescMessage, writer: BackwardWriter): Wire {
+  const encode = compileEncoder(schema);
+  const decode = compileDecoder(schema);
+  return {
+    write(message) {
+      writer.begin();
+      encode(writer, message);
+      return writer.finish();
+    },
+    read: (content) => decode(new WireReader(content), content.length),
+  };
+}
+
+/** For types with what the compiled codec does not do; those of the mesh have nothing of it. */
+function general(schema: DescMessage): Wire {
+  return { write: (message) => toBinary(schema, message), read: (content) => fromBinary(schema, content) };
+}
+
 /**
  * The content itself, or a copy where it is a small part of what was read from the socket: whoever keeps a message must
  * not keep all that arrived with it.
  */
-export function detached(content: Uint8Array): Uint8Array {
-  return content.length * 4 >= content.buffer.byteLength ? content : new Uint8Array(content);
+export function detached(content: Buffer): Buffer {
+  if (content.length * 4 >= content.buffer.byteLength) {
+    return content;
+  }
+  const copy = Buffer.allocUnsafeSlow(content.length);
+  copy.set(content);
+  return copy;
 }
 
 /** Whether messages of a type can have bytes in them, which are views of what they were read from. */

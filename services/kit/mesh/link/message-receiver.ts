@@ -28,7 +28,7 @@ export class MessageReceiver {
   }
 
   /** Takes a part. Throws a ConnectError for a message that is too large. */
-  part(content: Uint8Array): void {
+  part(content: Buffer): void {
     this.#count(content.length);
     this.#parts ??= [];
     this.#parts.push(content);
@@ -42,7 +42,7 @@ export class MessageReceiver {
   }
 
   /** Takes the end of a message and gives the whole. Whoever takes it calls `release` with the length of `content`. */
-  message(content: Uint8Array): Uint8Array {
+  message(content: Buffer): Buffer {
     this.#count(content.length);
     if (this.#parts === undefined) {
       return content;

@@ -1,3 +1,4 @@
+import { lentBytes } from "../wire/backward-writer.ts";
 import type { FrameStream } from "./frame-stream.ts";
 import { frameCost, frameKind, initialCredit, LinkProtocolError, partBytes } from "./link-protocol.ts";
 
@@ -21,10 +22,16 @@ export class MessageSender {
     this.#onReady = onReady;
   }
 
-  /** Sends a message. False when it has to wait: the next one may be sent after `onReady`. */
+  /** Sends a message; what of it has to wait is copied where it may be lent. False when it has to wait: the next one may be sent after `onReady`. */
   send(message: Uint8Array): boolean {
     this.#rest = message;
-    return this.#advance();
+    if (this.#advance()) {
+      return true;
+    }
+    if (this.#rest.length <= lentBytes) {
+      this.#rest = new Uint8Array(this.#rest);
+    }
+    return false;
   }
 
   /** Takes more credit. */

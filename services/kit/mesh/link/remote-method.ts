@@ -1,6 +1,7 @@
 import { type DescMethod, type DescService, toBinary } from "@bufbuild/protobuf";
 import { OpenSchema } from "#gen/penstock/mesh/v1/link_service_pb.ts";
 import { fieldsOf } from "./header-fields.ts";
+import type { BackwardWriter } from "../wire/backward-writer.ts";
 import { createMessageCodec, type MessageCodec } from "./message-codec.ts";
 
 const longestTimeoutMs = 0xffff_ffff;
@@ -15,11 +16,11 @@ export class RemoteMethod {
   #lastTimeoutMs: number | undefined;
   #lastOpen: Uint8Array | undefined;
 
-  constructor(service: DescService, method: DescMethod, maxMessageBytes: number) {
+  constructor(service: DescService, method: DescMethod, maxMessageBytes: number, writer: BackwardWriter) {
     this.service = service;
     this.method = method;
-    this.input = createMessageCodec(method.input, maxMessageBytes);
-    this.output = createMessageCodec(method.output, maxMessageBytes);
+    this.input = createMessageCodec(method.input, maxMessageBytes, writer);
+    this.output = createMessageCodec(method.output, maxMessageBytes, writer);
     this.#procedure = `${service.typeName}/${method.name}`;
   }
 

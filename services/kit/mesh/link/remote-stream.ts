@@ -1,3 +1,4 @@
+import type { Buffer } from "node:buffer";
 import type { ConnectError } from "@connectrpc/connect";
 import type { AnyMessage } from "../message-of.ts";
 import { watchCaller } from "../watch-caller.ts";
@@ -17,7 +18,7 @@ export interface RemoteStreamDeps {
 }
 
 interface QueuedMessage {
-  readonly content: Uint8Array;
+  readonly content: Buffer;
   readonly frameBytes: number;
 }
 
@@ -88,7 +89,7 @@ export class RemoteStream implements AsyncIterator<AnyMessage>, CallSink {
     this.#options.onHeader?.(header);
   }
 
-  onMessage(content: Uint8Array, frameBytes: number): void {
+  onMessage(content: Buffer, frameBytes: number): void {
     this.#requireHead();
     const pending = this.#pending;
     if (pending === undefined) {
@@ -118,7 +119,7 @@ export class RemoteStream implements AsyncIterator<AnyMessage>, CallSink {
       this.onHead(new Headers());
     }
   }
-  #deliver(content: Uint8Array, { resolve, reject }: Pending): void {
+  #deliver(content: Buffer, { resolve, reject }: Pending): void {
     let value: AnyMessage;
     try {
       value = this.#method.output.decode(content);

@@ -1,3 +1,4 @@
+import type { Buffer } from "node:buffer";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { AnyMessage } from "../message-of.ts";
 import { watchCaller } from "../watch-caller.ts";
@@ -59,7 +60,7 @@ class RemoteUnary implements CallSink {
     this.#header = header;
   }
 
-  onMessage(content: Uint8Array): void {
+  onMessage(content: Buffer): void {
     if (this.#answer !== undefined) {
       throw new LinkProtocolError("a unary call has more than one answer");
     }

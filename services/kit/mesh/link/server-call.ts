@@ -1,3 +1,4 @@
+import type { Buffer } from "node:buffer";
 import { toBinary, type DescMethod, type DescService } from "@bufbuild/protobuf";
 import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 import { HeadSchema, type Open } from "#gen/penstock/mesh/v1/link_service_pb.ts";
@@ -55,7 +56,7 @@ export class ServerCall {
   }
 
   /** Takes a part of the request. */
-  part(content: Uint8Array): void {
+  part(content: Buffer): void {
     this.#requireWaiting();
     this.#receiver ??= new MessageReceiver(this.#frames, this.#callId, this.#served.maxMessageBytes);
     try {
@@ -66,7 +67,7 @@ export class ServerCall {
   }
 
   /** Takes the request, or the last part of it, and begins. */
-  request(content: Uint8Array): void {
+  request(content: Buffer): void {
     this.#requireWaiting();
     this.#started = true;
     let request: AnyMessage;
