@@ -27,10 +27,10 @@ const defaultTimeoutMs = 2_000;
 /** Makes a client of a service of another process, whose calls share the peer's link. */
 export function createRemoteClient<S extends DescService>(service: S, peer: RemotePeer): Client<S> {
   const client: Record<string, unknown> = {};
-  const writer = new BackwardWriter();
+  const codecs = { maxBytes: maxMessageBytes, writer: new BackwardWriter() };
   for (const method of service.methods) {
     requireCarried(method);
-    const remote = new RemoteMethod(service, method, maxMessageBytes, writer);
+    const remote = new RemoteMethod(service, method, codecs);
     client[method.localName] =
       method.methodKind === "unary"
         ? (request: unknown, options?: CallOptions) => unaryCall(peer, remote, request, options)

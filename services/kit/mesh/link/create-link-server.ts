@@ -5,10 +5,12 @@ import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 import { CreditSchema, type Open, OpenSchema } from "#gen/penstock/mesh/v1/link_service_pb.ts";
 import type { ServedService } from "../served-service.ts";
 import { BackwardWriter } from "../wire/backward-writer.ts";
+import { compileDecoder } from "../wire/compile-decoder.ts";
+import { WireReader } from "../wire/wire-reader.ts";
 import { writeEnd } from "./call-end.ts";
 import { FrameStream } from "./frame-stream.ts";
 import { frameKind, linkContentType, LinkProtocolError, maxCallsOfLink, streamWindowBytes } from "./link-protocol.ts";
-import { createMessageCodec } from "./message-codec.ts";
+import { createMethodCodecs } from "./message-codec.ts";
 import { requireCarried } from "./require-carried.ts";
 import { callerLeft, ServerCall, type ServedMethod } from "./server-call.ts";
 
@@ -141,7 +143,8 @@ class ServerLink {
       throw new LinkProtocolError("a call was opened twice");
     }
     this.#lastCallId = callId;
-    const open: Open = fromBinary(OpenSchema, content);
+    // Made by the decoder of this very type.
+    const open = readOpen(new WireReader(content), content.length) as Open;
     const method = this.#methods.get(open.procedure);
     if (method === undefined) {
       this.#refuse(callId, new ConnectError(`${open.procedure} is not served here`, Code.Unimplemented));
@@ -168,11 +171,14 @@ class ServerLink {
   }
 }
 
+/** Every call has one. */
+const readOpen = compileDecoder(OpenSchema);
+
 type Handler = ServedMethod["handler"];
 
 function methodsOf({ served, interceptors, maxMessageBytes }: LinkServerOptions): ReadonlyMap<string, ServedMethod> {
   const methods = new Map<string, ServedMethod>();
-  const writer = new BackwardWriter();
+  const codecs = { maxBytes: maxMessageBytes, writer: new BackwardWriter() };
   for (const { service, implementation } of served) {
     for (const method of service.methods) {
       requireCarried(method);
@@ -184,8 +190,7 @@ function methodsOf({ served, interceptors, maxMessageBytes }: LinkServerOptions)
       methods.set(`${service.typeName}/${method.name}`, {
         service,
         method,
-        input: createMessageCodec(method.input, maxMessageBytes, writer),
-        output: createMessageCodec(method.output, maxMessageBytes, writer),
+        ...createMethodCodecs(method, codecs),
         handler: handler.bind(implementation) as Handler,
         interceptors,
         maxMessageBytes,

@@ -1,5 +1,5 @@
 import { Buffer } from "node:buffer";
-import { type DescMessage, fromBinary, ScalarType, toBinary } from "@bufbuild/protobuf";
+import { type DescMessage, type DescMethod, fromBinary, ScalarType, toBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { type AnyMessage, messageOf } from "../message-of.ts";
 import type { BackwardWriter } from "../wire/backward-writer.ts";
@@ -19,9 +19,34 @@ export interface MessageCodec {
   decode(content: Buffer): AnyMessage;
 }
 
-/** Makes the codec of a type whose messages have at most `maxBytes`. */
-export function createMessageCodec(schema: DescMessage, maxBytes: number, writer: BackwardWriter): MessageCodec {
-  const keepsBytes = hasBytes(schema, new Set());
+/** What all codecs of one side have in common. */
+export interface MessageCodecOptions {
+  /** The largest message, in bytes. */
+  readonly maxBytes: number;
+  readonly writer: BackwardWriter;
+}
+
+/**
+ * Makes the codecs of a method's messages. Those of unary calls may be kept by whoever gets them; those of streams pass
+ * through, so that bytes in them are views of what was read from the socket.
+ */
+export function createMethodCodecs(
+  method: DescMethod,
+  options: MessageCodecOptions,
+): { readonly input: MessageCodec; readonly output: MessageCodec } {
+  const isKept = method.methodKind === "unary";
+  return {
+    input: createMessageCodec(method.input, isKept, options),
+    output: createMessageCodec(method.output, isKept, options),
+  };
+}
+
+function createMessageCodec(
+  schema: DescMessage,
+  isKept: boolean,
+  { maxBytes, writer }: MessageCodecOptions,
+): MessageCodec {
+  const keepsBytes = isKept && hasBytes(schema, new Set());
   const { write, read } = isCompilable(schema) ? compiled(schema, writer) : general(schema);
   return {
     encode(value) {

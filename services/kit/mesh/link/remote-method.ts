@@ -1,8 +1,7 @@
 import { type DescMethod, type DescService, toBinary } from "@bufbuild/protobuf";
 import { OpenSchema } from "#gen/penstock/mesh/v1/link_service_pb.ts";
 import { fieldsOf } from "./header-fields.ts";
-import type { BackwardWriter } from "../wire/backward-writer.ts";
-import { createMessageCodec, type MessageCodec } from "./message-codec.ts";
+import { createMethodCodecs, type MessageCodec, type MessageCodecOptions } from "./message-codec.ts";
 
 const longestTimeoutMs = 0xffff_ffff;
 
@@ -16,11 +15,12 @@ export class RemoteMethod {
   #lastTimeoutMs: number | undefined;
   #lastOpen: Uint8Array | undefined;
 
-  constructor(service: DescService, method: DescMethod, maxMessageBytes: number, writer: BackwardWriter) {
+  constructor(service: DescService, method: DescMethod, options: MessageCodecOptions) {
     this.service = service;
     this.method = method;
-    this.input = createMessageCodec(method.input, maxMessageBytes, writer);
-    this.output = createMessageCodec(method.output, maxMessageBytes, writer);
+    const { input, output } = createMethodCodecs(method, options);
+    this.input = input;
+    this.output = output;
     this.#procedure = `${service.typeName}/${method.name}`;
   }
 

@@ -33,7 +33,7 @@ export class ServerCall {
   readonly #served: ServedMethod;
   readonly #onOver: (callId: number) => void;
   readonly #context: LocalContext;
-  readonly #stopWatching: () => void;
+  #stopWatching: (() => void) | undefined;
   readonly #sender: MessageSender;
   #receiver: MessageReceiver | undefined;
   #started = false;
@@ -52,7 +52,6 @@ export class ServerCall {
       ...(open.header.length === 0 ? {} : { headers: headersOf(open.header) }),
     });
     this.#sender = new MessageSender(frames, callId, this.#onReady);
-    this.#stopWatching = this.#context.watch((error) => this.#abandon(error));
   }
 
   /** Takes a part of the request. */
@@ -117,6 +116,7 @@ export class ServerCall {
         ? handler(request, this.#context)
         : interceptUnary(interceptors, this.#intercepted(), request, (message) => handler(message, this.#context));
     if (output instanceof Promise) {
+      this.#watchDeadline();
       output.then(this.#onAnswer, this.#onError);
     } else {
       this.#onAnswer(output);
@@ -129,7 +129,13 @@ export class ServerCall {
     }
   };
 
+  /** Not before something is awaited: most unary handlers answer at once. */
+  #watchDeadline(): void {
+    this.#stopWatching = this.#context.watch((error) => this.#abandon(error));
+  }
+
   #stream(request: AnyMessage): void {
+    this.#watchDeadline();
     const { handler, interceptors } = this.#served;
     // A method that is not unary streams its answer: createLinkServer serves no others.
     const call = (message: AnyMessage) => handler(message, this.#context) as AsyncIterable<unknown>;
@@ -227,7 +233,7 @@ export class ServerCall {
   #finish(): void {
     this.#over = true;
     this.#sender.stop();
-    this.#stopWatching();
+    this.#stopWatching?.();
     this.#context.end();
     this.#onOver(this.#callId);
   }

@@ -19,7 +19,7 @@ interface FieldDecoder {
 const deepest = 100;
 const decoders = new WeakMap<DescMessage, Decoder>();
 
-/** The decoder of a type that isCompilable: it makes what protobuf-es makes, and bytes that are views of what is read. */
+/** The decoder of a type that isCompilable: it makes what protobuf-es makes. Bytes may be views of what is read. */
 export function compileDecoder(schema: DescMessage): Decoder {
   const known = decoders.get(schema);
   if (known !== undefined) {

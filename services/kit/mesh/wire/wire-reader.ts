@@ -1,6 +1,8 @@
 import type { Buffer } from "node:buffer";
 
 const asciiBytes = 24;
+/** The engine keeps arrays of this size in its own heap. */
+const heldBytes = 64;
 
 /** Reads protobuf's wire format. Every method throws RangeError when the bytes end too early. */
 export class WireReader {
@@ -96,12 +98,16 @@ export class WireReader {
     return end;
   }
 
-  /** Bytes, as a view of what is read. */
-  view(): Buffer {
+  /**
+   * Bytes: a view of what is read, unless they are few. Digests and the like are kept for long, and a copy of them costs
+   * less than a view.
+   */
+  view(): Uint8Array {
     const end = this.end();
     const from = this.at;
     this.at = end;
-    return this.bytes.subarray(from, end);
+    const view = this.bytes.subarray(from, end);
+    return end - from <= heldBytes ? new Uint8Array(view) : view;
   }
 
   string(): string {
