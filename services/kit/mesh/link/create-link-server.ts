@@ -1,5 +1,5 @@
 import { Buffer } from "node:buffer";
-import { constants, type ServerHttp2Stream } from "node:http2";
+import { constants, type Http2Session, type ServerHttp2Stream } from "node:http2";
 import { fromBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 import { CreditSchema, type Open, OpenSchema } from "#gen/penstock/mesh/v1/link_service_pb.ts";
@@ -40,12 +40,19 @@ const empty = new Uint8Array(0);
 export function createLinkServer(options: LinkServerOptions): LinkServer {
   const methods = methodsOf(options);
   const links = new Set<ServerLink>();
+  const prepared = new WeakSet<Http2Session>();
   let draining = false;
   return {
     accept(stream) {
+      const { session } = stream;
+      if (session === undefined || stream.destroyed) {
+        return;
+      }
+      if (!prepared.has(session)) {
+        prepared.add(session);
+        prepareSession(session);
+      }
       stream.respond({ ":status": 200, "content-type": linkContentType });
-      stream.session?.settings({ initialWindowSize: streamWindowBytes });
-      stream.session?.setLocalWindowSize(streamWindowBytes);
       const link = new ServerLink(stream, methods, options.heartbeatMs, () => links.delete(link));
       links.add(link);
       if (draining) {
@@ -59,6 +66,13 @@ export function createLinkServer(options: LinkServerOptions): LinkServer {
       }
     },
   };
+}
+
+function prepareSession(session: Http2Session): void {
+  session.settings({ initialWindowSize: streamWindowBytes });
+  session.setLocalWindowSize(streamWindowBytes);
+  // A process that died has closed its side. HTTP/2 waits for more where the server allows half-open connections.
+  session.socket.once("end", () => session.destroy());
 }
 
 /** One link of another process to this one. */

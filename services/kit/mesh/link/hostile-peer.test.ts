@@ -26,10 +26,14 @@ const message = (callId: number, value: Uint8Array): FrameInit => ({ callId, con
 const part = (callId: number, value: Uint8Array): FrameInit => ({ callId, content: { case: "part", value } });
 const request = toBinary(ExplainRequestSchema, create(ExplainRequestSchema, { model: "m" }));
 const protocolError = 1;
+/** Nothing here is noticed by pings. */
+const hour = 3_600_000;
 
 describe("a server of links", () => {
   let server: HttpServer | undefined;
   const links: RawLink[] = [];
+  let waiting = Promise.withResolvers<void>();
+  let left = Promise.withResolvers<void>();
   before(async () => {
     const mesh = createMesh({ addresses: { resolve: () => undefined } });
     const missing = (): never => {
@@ -38,10 +42,14 @@ describe("a server of links", () => {
     mesh.serve(RouterService, {
       execute: missing,
       watchModels: missing,
-      getModel: () => new Promise(() => undefined),
+      getModel(_request, context) {
+        waiting.resolve();
+        context.signal.addEventListener("abort", () => left.resolve());
+        return new Promise(() => undefined);
+      },
       explain: ({ model }) => ({ targets: [{ provider: model }] }),
     });
-    server = await createMeshServer({ host: "127.0.0.1", port: 0, served: mesh.served });
+    server = await createMeshServer({ host: "127.0.0.1", port: 0, served: mesh.served, heartbeatMs: hour });
   });
   after(async () => {
     links.forEach((link) => link.close());
@@ -135,6 +143,16 @@ describe("a server of links", () => {
         [id, "end"],
       ]),
     );
+  });
+
+  test("notices at once that a caller has died", async () => {
+    const link = raw();
+    waiting = Promise.withResolvers();
+    left = Promise.withResolvers();
+    link.send(open(1, "penstock.router.v1.RouterService/GetModel"), message(1, request));
+    await waiting.promise;
+    link.close();
+    await left.promise;
   });
 
   test("lets go of a caller that pings and never reads", async () => {
