@@ -22,6 +22,7 @@ import { createMesh } from "../create-mesh.ts";
 import { createMeshServer } from "../create-mesh-server.ts";
 import { createRemoteClient } from "../create-remote-client.ts";
 import { createRemotePeer } from "../create-remote-peer.ts";
+import { openRawLink } from "./raw-link.ts";
 import type { HttpServer } from "#kit/http/create-http-server.ts";
 
 type Router = ServiceImpl<typeof RouterService>;
@@ -285,6 +286,23 @@ test("a server that stops lets calls end, takes those that were on their way, an
   gate.resolve();
   await running;
   await whenIdle;
+  assert.equal(server.running, 0);
+});
+
+test("a server that stops says so on the link itself, for callers behind a proxy", async () => {
+  const server = await serve({ explain: () => ({}) });
+  const link = openRawLink(server.url);
+  closers.push(() => link.close());
+  const begun = once(link.stream, "response");
+  await begun;
+  server.stopListening();
+  await once(link.stream, "data");
+  assert.deepEqual(
+    link.received.map(({ callId, content }) => [callId, content.case]),
+    [[0, "drain"]],
+  );
+  link.stream.end();
+  await server.idle(AbortSignal.timeout(20_000));
   assert.equal(server.running, 0);
 });
 
