@@ -1,5 +1,5 @@
 import { createCredential, createKeyId, digestCredential } from "./key-credential.ts";
-import type { KeyStore, NewKey } from "./store/store.ts";
+import { defaultOrganizationId, type KeyStore, type NewKey } from "./store/store.ts";
 
 /** The credentials that were made at this start, to be printed once; they cannot be shown again. */
 export interface BootstrapSecrets {
@@ -28,12 +28,12 @@ export async function ensureBootstrapKeys(
   const first = createCredential();
   const admin =
     given === undefined
-      ? newKey(made.keyId, made.digest, "admin", true, options.nowMs)
-      : newKey(createKeyId(), digestCredential(given), "admin of the environment", true, options.nowMs);
+      ? newKey(made.keyId, made.digest, "admin", "admin", options.nowMs)
+      : newKey(createKeyId(), digestCredential(given), "admin of the environment", "given admin", options.nowMs);
   const { adminAdded, firstAdded } = await store.bootstrap({
     admin,
     given: given !== undefined,
-    first: newKey(first.keyId, first.digest, "first", false, options.nowMs),
+    first: newKey(first.keyId, first.digest, "first", "virtual", options.nowMs),
   });
   return {
     adminKey: adminAdded && given === undefined ? made.secret : undefined,
@@ -41,12 +41,20 @@ export async function ensureBootstrapKeys(
   };
 }
 
-function newKey(id: string, digest: Uint8Array, displayName: string, admin: boolean, createTimeMs: number): NewKey {
+function newKey(
+  id: string,
+  digest: Uint8Array,
+  displayName: string,
+  kind: "admin" | "given admin" | "virtual",
+  createTimeMs: number,
+): NewKey {
+  const admin = kind !== "virtual";
   return {
     id,
     digest,
     displayName,
-    organizationId: "default",
+    // An admin key of no organisation sees everything.
+    organizationId: admin ? "" : defaultOrganizationId,
     teamId: "",
     allowedModels: [],
     requestsPerMinute: undefined,
@@ -54,6 +62,11 @@ function newKey(id: string, digest: Uint8Array, displayName: string, admin: bool
     budgetNanosUsd: undefined,
     tags: {},
     admin,
+    role: admin ? "owner" : undefined,
+    userId: "",
+    serviceAccount: false,
+    logBodies: false,
+    fromEnvironment: kind === "given admin",
     createTimeMs,
     expireTimeMs: undefined,
   };

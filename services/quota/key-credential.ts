@@ -13,9 +13,8 @@ export interface Credential {
   readonly digest: Uint8Array;
 }
 
-/** Makes a credential with 285 random bits beside its id. */
-export function createCredential(): Credential {
-  const keyId = createKeyId();
+/** Makes a credential with 285 random bits beside its id, of a new key unless an id is given. */
+export function createCredential(keyId = createKeyId()): Credential {
   const secret = `sk-pen-${keyId}-${randomText(secretLength)}`;
   return { keyId, secret, digest: digestCredential(secret) };
 }

@@ -1,5 +1,6 @@
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { type KeyRecord, KeyState } from "#gen/penstock/quota/v1/quota_service_pb.ts";
+import { roleValue } from "#kit/auth/role-values.ts";
 import type { Account } from "./budget-account.ts";
 import type { BudgetCounter, CounterLabel, RateCounter, RequestLimits } from "./limits/counters.ts";
 import type { LimitBook } from "./limits/limit-book.ts";
@@ -79,7 +80,7 @@ export class KeyDirectory {
       $typeName: "penstock.quota.v1.KeyRecord",
       id: key.id,
       digest: Uint8Array.from(key.digest),
-      state: key.revokeTimeMs === undefined ? KeyState.ACTIVE : KeyState.REVOKED,
+      state: stateOf(key),
       ...(key.expireTimeMs === undefined ? {} : { expireTime: timestampFromMs(key.expireTimeMs) }),
       allowedModels: [...key.allowedModels],
       hasBudget: budgets.length > 0,
@@ -87,9 +88,14 @@ export class KeyDirectory {
       hasRateLimit: rates.length > 0 || slots.length > 0 || dependsOnRequest,
       teamId: key.teamId,
       organizationId: key.organizationId,
-      userId: "",
+      userId: key.userId,
       tags: { ...key.tags },
       admin: key.admin,
+      role: roleValue(key.role),
+      previousDigest: Uint8Array.from(key.previous?.digest ?? []),
+      ...(key.previous === undefined ? {} : { previousExpireTime: timestampFromMs(key.previous.expireTimeMs) }),
+      logBodies: key.logBodies,
+      revision: key.revision,
     };
   }
 
@@ -140,12 +146,19 @@ export class KeyDirectory {
 
 const noRequest: RequestFacts = { tags: {}, model: "", providers: [] };
 
+function stateOf({ revokeTimeMs, disableTimeMs }: StoredKey): KeyState {
+  if (revokeTimeMs !== undefined) {
+    return KeyState.REVOKED;
+  }
+  return disableTimeMs === undefined ? KeyState.ACTIVE : KeyState.DISABLED;
+}
+
 function factsOf(key: StoredKey, request: RequestFacts): LimitFacts {
   return {
     organizationId: key.organizationId,
     teamId: key.teamId,
     keyId: key.id,
-    userId: "",
+    userId: key.userId,
     ...request,
   };
 }

@@ -9,7 +9,10 @@ import { createTestQuota, testKey } from "./testing.ts";
 
 const { directory } = createTestQuota().quota;
 const record = (id: string) =>
-  directory.recordOf({ key: { ...testKey({ id }), revokeTimeMs: undefined, revision: 1n }, found: undefined });
+  directory.recordOf({
+    key: { ...testKey({ id }), revokeTimeMs: undefined, disableTimeMs: undefined, previous: undefined, revision: 1n },
+    found: undefined,
+  });
 
 test("says complete with the last of what was there at the start, even when that is nothing", async () => {
   const empty = new KeyFeed([], 10, () => undefined);

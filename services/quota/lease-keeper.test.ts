@@ -233,7 +233,7 @@ function leased({ shared, key }: OpenQuota): bigint {
 async function change({ quota, keys, key }: OpenQuota, budgetNanosUsd: bigint | undefined): Promise<void> {
   const stored = await keys.getKey(key.id);
   assert.ok(stored !== undefined);
-  const changed = await keys.updateKey(key.id, { ...stored, budgetNanosUsd });
+  const changed = keys.saveKey({ ...stored, budgetNanosUsd });
   assert.ok(changed !== undefined);
   quota.directory.put(changed);
   await quota.tick();

@@ -3,6 +3,9 @@ import { after, test } from "node:test";
 import { Code, ConnectError, type Client } from "@connectrpc/connect";
 import { AccountingService } from "#gen/penstock/accounting/v1/accounting_service_pb.ts";
 import { KeyService } from "#gen/penstock/admin/v1/key_service_pb.ts";
+import { Role } from "#gen/penstock/admin/v1/role_pb.ts";
+import { TeamService } from "#gen/penstock/admin/v1/team_service_pb.ts";
+import { UserService } from "#gen/penstock/admin/v1/user_service_pb.ts";
 import { type KeyRecord, KeyState, QuotaService } from "#gen/penstock/quota/v1/quota_service_pb.ts";
 import { ErrorReason } from "#gen/penstock/type/v1/error_pb.ts";
 import { errorDetailOf } from "#kit/errors/gateway-error.ts";
@@ -47,7 +50,9 @@ test("does not start with an admin key that is too short", async () => {
 });
 
 test("gives back every setting of a key, and shows the secret once", async () => {
-  const { keys } = await start(await postgres.createDatabase());
+  const { keys, teams, users } = await start(await postgres.createDatabase());
+  await teams.createTeam({ team: { id: "team" } });
+  await users.createUser({ user: { id: "ada", organizationId: "default", email: "ada@example.com" } });
   const settings = {
     displayName: "search",
     allowedModels: ["gpt-*"],
@@ -57,13 +62,29 @@ test("gives back every setting of a key, and shows the secret once", async () =>
     expireTime: { seconds: 1_900_000_000n, nanos: 0 },
     tags: { env: "prod" },
     teamId: "team",
+    organizationId: "default",
+    userId: "ada",
+    serviceAccount: true,
+    logBodies: true,
   };
   const created = await keys.createKey({ key: settings });
   const key = created.key;
   assert.ok(key !== undefined);
-  const { $typeName: _type, id, createTime, revoked, spentNanosUsd, heldNanosUsd, admin, ...rest } = key;
+  const {
+    $typeName: _type,
+    id,
+    createTime,
+    revoked,
+    spentNanosUsd,
+    heldNanosUsd,
+    admin,
+    role,
+    disabled,
+    ...rest
+  } = key;
   assert.ok(created.secret.startsWith(`sk-pen-${id}-`));
-  assert.deepEqual([revoked, spentNanosUsd, heldNanosUsd, admin], [false, 0n, 0n, false]);
+  assert.deepEqual([revoked, disabled, spentNanosUsd, heldNanosUsd], [false, false, 0n, 0n]);
+  assert.deepEqual([admin, role], [false, Role.UNSPECIFIED]);
   assert.ok(createTime !== undefined);
   assert.deepEqual(
     { ...rest, expireTime: { seconds: rest.expireTime?.seconds, nanos: rest.expireTime?.nanos } },
@@ -267,7 +288,14 @@ async function start(databaseUrl: string, options: StartOptions = {}) {
     }
   };
   stops.push(stop);
-  return { stop, secrets, quota: mesh.client(QuotaService), keys: mesh.client(KeyService) };
+  return {
+    stop,
+    secrets,
+    quota: mesh.client(QuotaService),
+    keys: mesh.client(KeyService),
+    teams: mesh.client(TeamService),
+    users: mesh.client(UserService),
+  };
 }
 
 function watchKeys(client: Client<typeof QuotaService>) {

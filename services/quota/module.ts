@@ -1,22 +1,23 @@
 import { randomUUID } from "node:crypto";
 import type pg from "pg";
 import { AccountingService } from "#gen/penstock/accounting/v1/accounting_service_pb.ts";
-import { KeyService } from "#gen/penstock/admin/v1/key_service_pb.ts";
 import { QuotaService } from "#gen/penstock/quota/v1/quota_service_pb.ts";
 import type { Live } from "#kit/config/create-live-config.ts";
 import type { Mesh } from "#kit/mesh/mesh.ts";
 import type { Module } from "#kit/modules/module.ts";
 import { createPool } from "#kit/postgres/create-pool.ts";
 import { migrate } from "#kit/postgres/migrate.ts";
+import { serveAdmin } from "./admin/serve-admin.ts";
 import { type BootstrapSecrets, ensureBootstrapKeys } from "./bootstrap-keys.ts";
+import { startChangeListener } from "./change-listener.ts";
 import type { QuotaConfig } from "./config.ts";
-import { startKeyListener } from "./key-listener.ts";
-import { createKeyService } from "./key-service.ts";
+import type { LimitRule } from "./limits/limit-rule.ts";
 import { type LimitsConfig, rulesOfConfig } from "./limits/limits-config.ts";
 import { type Loop, startLoop } from "./loop.ts";
 import { Quota } from "./quota.ts";
 import { reconcileLeases } from "./reconcile.ts";
 import { createQuotaService } from "./service.ts";
+import { createPostgresAdminStore } from "./store/postgres-admin.ts";
 import { createPostgresBudgetStore } from "./store/postgres-budgets.ts";
 import { createPostgresKeyStore } from "./store/postgres-keys.ts";
 import { createPostgresLimitStore, type LimitStore } from "./store/postgres-limits.ts";
@@ -143,7 +144,8 @@ async function startQuota(
   }
   const secrets = await ensureBootstrapKeys(keys, { adminKey: deps.adminKey, nowMs: Date.now() });
   const poll = createKeyPoll(keys, quota, now());
-  const readLimits = createLimitReader(limits, quota, deps.limits);
+  const configured = (): readonly LimitRule[] => rulesOfConfig(deps.limits?.current ?? []);
+  const readLimits = createLimitReader(limits, quota, configured);
   await readLimits();
   await shareRates(limits, quota);
   await loadKeys(keys, quota);
@@ -164,18 +166,31 @@ async function startQuota(
     startLoop(readLimits, { intervalMs: pollIntervalMs, onError }),
     startLoop(() => shareRates(limits, quota), { intervalMs: heartbeatMs, onError }),
   ];
-  const listener = startKeyListener({
+  const listener = startChangeListener({
     databaseUrl: url,
     onKey: (keyId) => {
       refreshKey(keys, quota, keyId).catch(onError);
     },
+    onLimits: () => {
+      readLimits().catch(onError);
+    },
     onConnected: () => {
       poll(now()).catch(onError);
+      readLimits().catch(onError);
     },
     onError,
   });
   mesh.serve(QuotaService, createQuotaService({ quota, keys, now }));
-  mesh.serve(KeyService, createKeyService({ keys, budgets, quota, wallClock: Date.now }));
+  serveAdmin(mesh, {
+    keys,
+    admin: createPostgresAdminStore({ pool }),
+    budgets,
+    quota,
+    wallClock: Date.now,
+    now,
+    configured,
+    reload: readLimits,
+  });
   return {
     quota,
     loops,
@@ -190,16 +205,22 @@ async function startQuota(
 function createLimitReader(
   store: LimitStore,
   quota: Quota,
-  config: Live<LimitsConfig> | undefined,
+  configured: () => readonly LimitRule[],
 ): () => Promise<void> {
   let known = "";
-  return async () => {
-    const rules = [...rulesOfConfig(config?.current ?? []), ...(await store.listLimits())];
+  let last: Promise<void> = Promise.resolve();
+  const read = async (): Promise<void> => {
+    const rules = [...configured(), ...(await store.listLimits())];
     const text = JSON.stringify(rules, (_name, value: unknown) => (typeof value === "bigint" ? `${value}n` : value));
     if (text !== known) {
       known = text;
       quota.setRules(rules);
     }
+  };
+  return () => {
+    // One after the other: an answer that was overtaken would bring old limits back.
+    last = last.then(read, read);
+    return last;
   };
 }
 

@@ -246,6 +246,14 @@ export class Reservations {
     return expired;
   }
 
+  /** How many requests run under a limit on concurrency, by value. */
+  runningOf(limitId: string): readonly { readonly value: string; readonly running: number }[] {
+    const prefix = `${limitId}\n`;
+    return [...this.#running]
+      .filter(([id]) => id.startsWith(prefix))
+      .map(([id, running]) => ({ value: id.slice(prefix.length), running }));
+  }
+
   #take(limits: RequestLimits, demand: Demand, amount: bigint, nowMs: number): Hold {
     const parts: HeldPart[] = [];
     for (const counter of limits.budgets) {

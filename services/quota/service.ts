@@ -28,7 +28,7 @@ export function createQuotaService(deps: QuotaServiceDeps): ServiceImpl<typeof Q
   const { quota, keys, now } = deps;
 
   const reserveFor = (entry: DirectoryEntry, req: ReserveRequest): ReserveResponse | Promise<ReserveResponse> => {
-    if (entry.key.revokeTimeMs !== undefined) {
+    if (entry.key.revokeTimeMs !== undefined || entry.key.disableTimeMs !== undefined) {
       throw unknownKey(req.keyId);
     }
     const cost = req.costNanosUsd > 0n ? req.costNanosUsd : 0n;

@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { Quota, type QuotaOptions } from "./quota.ts";
 import { createMemoryBudgetStore, MemoryBudgets } from "./store/memory.ts";
-import { createMemoryKeyStore } from "./store/memory-keys.ts";
-import type { BudgetStore, KeyStore, NewKey } from "./store/store.ts";
+import { createMemoryKeyStore, type MemoryKeyStore } from "./store/memory-keys.ts";
+import type { BudgetStore, NewKey } from "./store/store.ts";
 
 /** A clock that tests turn by hand. */
 export interface TestClock {
@@ -39,6 +39,11 @@ export function testKey(settings: Partial<NewKey>): NewKey {
     budgetNanosUsd: undefined,
     tags: {},
     admin: false,
+    role: undefined,
+    userId: "",
+    serviceAccount: false,
+    logBodies: false,
+    fromEnvironment: false,
     createTimeMs: 1_750_000_000_000,
     expireTimeMs: undefined,
     ...settings,
@@ -49,7 +54,7 @@ export function testKey(settings: Partial<NewKey>): NewKey {
 export interface TestQuota {
   readonly quota: Quota;
   readonly budgets: BudgetStore;
-  readonly keys: KeyStore;
+  readonly keys: MemoryKeyStore;
   readonly clock: TestClock;
   readonly shared: MemoryBudgets;
   readonly errors: unknown[];

@@ -27,6 +27,7 @@ const lookUpTimeoutMs = 1_000;
 export class KeyDirectory {
   readonly #deps: KeyDirectoryDeps;
   readonly #byDigest = new Map<string, KeyRecord>();
+  readonly #byId = new Map<string, KeyRecord>();
   /** Credentials that were looked up and do not exist, so that guessing them costs the quota service little. */
   readonly #unknown = new LRUCache<string, true>({ max: 10_000, ttl: 1_000 });
   #follower: Follower | undefined;
@@ -42,7 +43,7 @@ export class KeyDirectory {
       open: () => this.#deps.quota.watchKeys({}),
       onItem: (message) => {
         for (const key of message.keys) {
-          this.#byDigest.set(digestText(key.digest), key);
+          this.#put(key);
         }
         this.#complete ||= message.complete;
         this.#lostAt = undefined;
@@ -73,7 +74,7 @@ export class KeyDirectory {
     const digest = hash("sha256", credential, "base64");
     const key = this.#byDigest.get(digest);
     if (key !== undefined) {
-      return this.#usable(key, credential);
+      return this.#usable(key, digest, credential);
     }
     if (this.#unknown.has(digest)) {
       throw invalidKey(credential);
@@ -88,8 +89,8 @@ export class KeyDirectory {
         { timeoutMs: lookUpTimeoutMs },
       );
       if (key !== undefined) {
-        this.#byDigest.set(digest, key);
-        return this.#usable(key, credential);
+        this.#put(key);
+        return this.#usable(this.#byDigest.get(digest) ?? key, digest, credential);
       }
     } catch (error) {
       if (ConnectError.from(error).code !== Code.NotFound) {
@@ -100,13 +101,37 @@ export class KeyDirectory {
     throw invalidKey(credential);
   }
 
-  #usable(key: KeyRecord, credential: string): KeyRecord {
-    const expired = key.expireTime !== undefined && timestampMs(key.expireTime) <= this.#deps.now();
-    if (key.state !== KeyState.ACTIVE || expired) {
+  /** Takes over a key unless a later revision is known. Credentials that it has no longer are forgotten. */
+  #put(key: KeyRecord): void {
+    const before = this.#byId.get(key.id);
+    if (before !== undefined && before.revision > key.revision) {
+      return;
+    }
+    if (before !== undefined) {
+      for (const digest of digestsOf(before)) {
+        this.#byDigest.delete(digest);
+      }
+    }
+    this.#byId.set(key.id, key);
+    for (const digest of digestsOf(key)) {
+      this.#byDigest.set(digest, key);
+    }
+  }
+
+  #usable(key: KeyRecord, digest: string, credential: string): KeyRecord {
+    const { state, expireTime, previousExpireTime } = key;
+    // After a rotation the credential before works for a while.
+    const ends = digest === digestText(key.digest) ? [expireTime] : [expireTime, previousExpireTime];
+    const expired = ends.some((end) => end !== undefined && timestampMs(end) <= this.#deps.now());
+    if (state !== KeyState.ACTIVE || expired) {
       throw invalidKey(credential);
     }
     return key;
   }
+}
+
+function digestsOf({ digest, previousDigest }: KeyRecord): readonly string[] {
+  return previousDigest.length === 0 ? [digestText(digest)] : [digestText(digest), digestText(previousDigest)];
 }
 
 function digestText(digest: Uint8Array): string {

@@ -1,13 +1,21 @@
 import type { DescMethod, DescMethodServerStreaming, DescMethodUnary, DescService } from "@bufbuild/protobuf";
 import type { CallOptions, ConnectRouter, HandlerContext, MethodImpl } from "@connectrpc/connect";
+import { AuditService } from "#gen/penstock/admin/v1/audit_service_pb.ts";
 import { KeyService } from "#gen/penstock/admin/v1/key_service_pb.ts";
+import { LimitService } from "#gen/penstock/admin/v1/limit_service_pb.ts";
+import { OrganizationService } from "#gen/penstock/admin/v1/organization_service_pb.ts";
+import { TeamService } from "#gen/penstock/admin/v1/team_service_pb.ts";
+import { UserService } from "#gen/penstock/admin/v1/user_service_pb.ts";
 import { AccountingService } from "#gen/penstock/accounting/v1/accounting_service_pb.ts";
 import { RouterService } from "#gen/penstock/router/v1/router_service_pb.ts";
 import type { KeyRecord } from "#gen/penstock/quota/v1/quota_service_pb.ts";
 import { ErrorReason } from "#gen/penstock/type/v1/error_pb.ts";
 import { type Actor, actorHeaders } from "#kit/auth/actor.ts";
+import { permissionOf, requirePermission } from "#kit/auth/permissions.ts";
+import { roleOfValue } from "#kit/auth/role-values.ts";
 import { gatewayError } from "#kit/errors/gateway-error.ts";
 import type { Mesh } from "#kit/mesh/mesh.ts";
+import { newRequestId } from "../http/new-request-id.ts";
 import { readCredential } from "../http/read-credential.ts";
 import type { KeyDirectory } from "../snapshots/key-directory.ts";
 
@@ -17,11 +25,16 @@ export interface AdminServicesDeps {
   readonly keys: KeyDirectory;
 }
 
-/** The methods that an admin key may call from outside. What is not named here cannot be reached. */
-const published: readonly { readonly service: DescService; readonly methods: readonly string[] }[] = [
-  { service: KeyService, methods: ["CreateKey", "GetKey", "ListKeys", "UpdateKey", "RevokeKey"] },
-  { service: AccountingService, methods: ["QueryUsage", "ListRequests", "GetRequest"] },
-  { service: RouterService, methods: ["Explain"] },
+/** The services with methods for admin keys: those that `kit/auth/permissions.ts` lists, and no others. */
+const published: readonly DescService[] = [
+  OrganizationService,
+  TeamService,
+  UserService,
+  KeyService,
+  LimitService,
+  AuditService,
+  AccountingService,
+  RouterService,
 ];
 
 type AnyUnary = (request: unknown, options?: CallOptions) => Promise<object>;
@@ -29,9 +42,9 @@ type AnyStream = (request: unknown, options?: CallOptions) => AsyncIterable<obje
 
 /** Serves admin calls on the public port: each is authenticated here and answered by the service that owns it. */
 export function addAdminServices(router: ConnectRouter, deps: AdminServicesDeps): void {
-  for (const { service, methods } of published) {
+  for (const service of published) {
     for (const method of service.methods) {
-      if (methods.includes(method.name)) {
+      if (permissionOf(method) !== undefined) {
         addMethod(router, service, method, deps);
       }
     }
@@ -46,7 +59,11 @@ function addMethod(router: ConnectRouter, service: DescService, method: DescMeth
     if (!key.admin) {
       throw gatewayError(ErrorReason.PERMISSION_DENIED, "This call takes an admin key.");
     }
-    return { headers: actorHeaders(actorOf(key)), signal: context.signal };
+    const actor = actorOf(key);
+    requirePermission(actor, method);
+    const requestId = newRequestId();
+    context.responseHeader.set("x-request-id", requestId);
+    return { headers: { ...actorHeaders(actor), "x-request-id": requestId }, signal: context.signal };
   };
   // The methods of a client are looked up for each call: the mesh replaces them once it knows where the service lives.
   if (method.methodKind === "unary") {
@@ -65,6 +82,7 @@ function addMethod(router: ConnectRouter, service: DescService, method: DescMeth
   }
 }
 
-function actorOf(key: KeyRecord): Actor {
-  return { keyId: key.id, userId: key.userId, role: "owner", organizationId: "", teamId: "" };
+function actorOf({ id, userId, role, organizationId, teamId }: KeyRecord): Actor {
+  // A role that this version does not know may look, and no more.
+  return { keyId: id, userId, role: roleOfValue(role) ?? "viewer", organizationId, teamId };
 }

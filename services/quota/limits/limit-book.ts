@@ -100,6 +100,24 @@ export class LimitBook {
     return counter;
   }
 
+  /** What this process has counted under a rate, by value. */
+  ratesOf(limitId: string): readonly { readonly value: string; readonly window: RateWindow }[] {
+    const found: { readonly value: string; readonly window: RateWindow }[] = [];
+    for (const counters of [this.#ratesOfKeys, this.#ratesOfRequests]) {
+      for (const { label, window } of counters.values()) {
+        if (label.limitId === limitId) {
+          found.push({ value: label.value, window });
+        }
+      }
+    }
+    return found;
+  }
+
+  /** The part of a rate or of concurrency that this process admits. */
+  shareOf({ metric }: LimitRule): number {
+    return metric.kind === "budget" ? 0 : shareOf(metric.limit, this.#share);
+  }
+
   #collect(
     rules: readonly LimitRule[],
     facts: LimitFacts,
@@ -161,7 +179,7 @@ export class LimitBook {
 }
 
 /** The id of the budget of one value under a rule, in one window. */
-function limitBudgetId(limitId: string, value: string, period: BudgetPeriod): string {
+export function limitBudgetId(limitId: string, value: string, period: BudgetPeriod): string {
   return `limit:${limitId}:${value}${period.name === "" ? "" : `:${period.name}`}`;
 }
 

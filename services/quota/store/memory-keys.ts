@@ -1,10 +1,18 @@
 import type { MemoryBudgets } from "./memory.ts";
-import { type KeyStore, keyBudgetId, type NewKey, type StoredKey } from "./store.ts";
+import { type KeyFilter, type KeyStore, keyBudgetId, type NewKey, type StoredKey } from "./store.ts";
+
+/** A store of keys in memory, which tests may also write to. */
+export interface MemoryKeyStore extends KeyStore {
+  /** Replaces a key by a later revision of it. */
+  saveKey(key: StoredKey): StoredKey;
+}
 
 /** Makes a store of keys that forgets everything with its process; for unit tests only. */
-export function createMemoryKeyStore(deps: { readonly budgets: MemoryBudgets; readonly now: () => number }): KeyStore {
+export function createMemoryKeyStore(deps: {
+  readonly budgets: MemoryBudgets;
+  readonly now: () => number;
+}): MemoryKeyStore {
   const keys = new Map<string, StoredKey>();
-  const given = new Set<string>();
   const changed = new Map<string, number>();
 
   const put = (key: StoredKey): StoredKey => {
@@ -16,25 +24,22 @@ export function createMemoryKeyStore(deps: { readonly budgets: MemoryBudgets; re
     return key;
   };
   const insert = (key: NewKey): StoredKey => {
-    if (keys.has(key.id) || find(keys, key.digest) !== undefined) {
+    if (keys.has(key.id) || find(keys, key.digest, deps.now()) !== undefined) {
       throw new Error("the key exists");
     }
-    return put({ ...key, revokeTimeMs: undefined, revision: 1n });
+    return put({ ...key, revokeTimeMs: undefined, disableTimeMs: undefined, previous: undefined, revision: 1n });
   };
-  const change = (keyId: string, settings: Partial<StoredKey>): StoredKey | undefined => {
-    const key = keys.get(keyId);
-    return key === undefined ? undefined : put({ ...key, ...settings, revision: key.revision + 1n });
-  };
+  const saveKey = (key: StoredKey): StoredKey => put({ ...key, revision: key.revision + 1n });
 
   return {
     insertKey: async (key) => insert(key),
-    updateKey: async (keyId, settings) => change(keyId, settings),
-    revokeKey: async (keyId, nowMs) => change(keyId, { revokeTimeMs: keys.get(keyId)?.revokeTimeMs ?? nowMs }),
+    saveKey,
     getKey: async (keyId) => keys.get(keyId),
-    findKeyByDigest: async (digest) => find(keys, digest),
-    listKeys: async (limit, after) =>
+    findKeyByDigest: async (digest) => find(keys, digest, deps.now()),
+    listKeys: async (limit, after, filter) =>
       [...keys.values()]
         .toSorted((a, b) => b.createTimeMs - a.createTimeMs || (a.id < b.id ? 1 : -1))
+        .filter((key) => filter === undefined || matches(key, filter))
         .filter(
           (key) =>
             after === undefined ||
@@ -48,18 +53,19 @@ export function createMemoryKeyStore(deps: { readonly budgets: MemoryBudgets; re
       const isEmpty = keys.size === 0;
       let adminAdded = false;
       if (isGiven) {
-        for (const id of given) {
-          const key = keys.get(id);
-          if (key !== undefined && Buffer.compare(key.digest, admin.digest) !== 0) {
-            change(id, { revokeTimeMs: key.revokeTimeMs ?? admin.createTimeMs });
+        for (const key of keys.values()) {
+          if (key.fromEnvironment && key.revokeTimeMs === undefined && !isSame(key.digest, admin.digest)) {
+            saveKey({ ...key, revokeTimeMs: admin.createTimeMs });
           }
         }
-        const known = find(keys, admin.digest);
+        const known = keys.values().find((key) => isSame(key.digest, admin.digest));
         adminAdded = known === undefined;
-        const { id } = known === undefined ? insert(admin) : known;
-        given.add(id);
-        if (known !== undefined && (known.revokeTimeMs !== undefined || !known.admin)) {
-          change(id, { revokeTimeMs: undefined, expireTimeMs: undefined, admin: true });
+        if (known === undefined) {
+          insert(admin);
+        } else {
+          const { role, organizationId, teamId } = admin;
+          const valid = { revokeTimeMs: undefined, disableTimeMs: undefined, expireTimeMs: undefined };
+          saveKey({ ...known, ...valid, admin: true, role, organizationId, teamId, fromEnvironment: true });
         }
       } else if (isEmpty) {
         insert(admin);
@@ -73,6 +79,25 @@ export function createMemoryKeyStore(deps: { readonly budgets: MemoryBudgets; re
   };
 }
 
-function find(keys: ReadonlyMap<string, StoredKey>, digest: Uint8Array): StoredKey | undefined {
-  return keys.values().find((key) => Buffer.compare(key.digest, digest) === 0);
+function find(keys: ReadonlyMap<string, StoredKey>, digest: Uint8Array, nowMs: number): StoredKey | undefined {
+  return keys
+    .values()
+    .find(
+      ({ digest: current, previous }) =>
+        isSame(current, digest) ||
+        (previous !== undefined && previous.expireTimeMs > nowMs && isSame(previous.digest, digest)),
+    );
+}
+
+function isSame(a: Uint8Array, b: Uint8Array): boolean {
+  return Buffer.compare(a, b) === 0;
+}
+
+function matches(key: StoredKey, { organizationId, teamId, userId, hideRevoked }: KeyFilter): boolean {
+  return (
+    (organizationId === "" || key.organizationId === organizationId) &&
+    (teamId === "" || key.teamId === teamId) &&
+    (userId === "" || key.userId === userId) &&
+    (!hideRevoked || key.revokeTimeMs === undefined)
+  );
 }

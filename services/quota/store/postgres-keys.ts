@@ -1,5 +1,6 @@
 import type pg from "pg";
 import { withTransaction } from "#kit/postgres/with-transaction.ts";
+import type { Role } from "#kit/auth/actor.ts";
 import { type KeyStore, keyBudgetId, type NewKey, type StoredKey } from "./store.ts";
 
 interface KeyRow {
@@ -14,15 +15,24 @@ interface KeyRow {
   readonly limit_nanos: bigint | null;
   readonly tags: Readonly<Record<string, string>>;
   readonly admin: boolean;
+  readonly role: Role | null;
+  readonly user_id: string;
+  readonly service_account: boolean;
+  readonly log_bodies: boolean;
+  readonly from_environment: boolean;
   readonly create_time: Date;
   readonly expire_time: Date | null;
   readonly revoke_time: Date | null;
+  readonly disable_time: Date | null;
+  readonly previous_digest: Buffer | null;
+  readonly previous_expire_time: Date | null;
   readonly revision: bigint;
 }
 
 const selectKeys = `SELECT k.id, k.digest, k.display_name, k.organization_id, k.team_id, k.allowed_models,
-  k.requests_per_minute, k.tokens_per_minute, b.limit_nanos, k.tags, k.admin, k.create_time, k.expire_time,
-  k.revoke_time, k.revision
+  k.requests_per_minute, k.tokens_per_minute, b.limit_nanos, k.tags, k.admin, k.role, k.user_id, k.service_account,
+  k.log_bodies, k.from_environment, k.create_time, k.expire_time, k.revoke_time, k.disable_time, k.previous_digest,
+  k.previous_expire_time, k.revision
   FROM quota.keys k LEFT JOIN quota.budgets b ON b.scope_kind = 'key' AND b.scope_id = k.id`;
 
 /** The channel on which changed keys are announced; the payload is the key's id. */
@@ -32,73 +42,30 @@ export const keyChannel = "penstock_quota_keys";
 export function createPostgresKeyStore(deps: { readonly pool: pg.Pool }): KeyStore {
   const { pool } = deps;
 
-  /** Runs a change of one key, and announces it when it happened. */
-  const change = (work: (client: pg.PoolClient) => Promise<string | undefined>): Promise<StoredKey | undefined> =>
-    withTransaction(
-      pool,
-      async (client) => {
-        const keyId = await work(client);
-        if (keyId === undefined) {
-          return undefined;
-        }
-        await client.query("SELECT pg_notify($1, $2)", [keyChannel, keyId]);
-        return readKey(client, "k.id = $1", keyId);
-      },
-      { idempotent: true },
-    );
-
   return {
-    async insertKey(key) {
-      const stored = await change(async (client) => {
-        await insertKey(client, key, false);
-        return key.id;
-      });
-      if (stored === undefined) {
-        throw new Error("a key that was inserted is not there");
-      }
-      return stored;
-    },
-    updateKey: (keyId, settings) =>
-      change(async (client) => {
-        const result = await client.query(
-          `UPDATE quota.keys SET display_name = $2, team_id = $3, allowed_models = $4, requests_per_minute = $5,
-             tokens_per_minute = $6, tags = $7, expire_time = $8, change_time = clock_timestamp(),
-             revision = revision + 1
-           WHERE id = $1`,
-          [
-            keyId,
-            settings.displayName,
-            settings.teamId,
-            settings.allowedModels,
-            settings.requestsPerMinute,
-            settings.tokensPerMinute,
-            JSON.stringify(settings.tags),
-            dateOf(settings.expireTimeMs),
-          ],
-        );
-        if (result.rowCount !== 1) {
-          return undefined;
-        }
-        await setBudget(client, keyId, settings.budgetNanosUsd);
-        return keyId;
-      }),
-    revokeKey: (keyId, nowMs) =>
-      change(async (client) => {
-        const result = await client.query(
-          `UPDATE quota.keys SET revoke_time = coalesce(revoke_time, $2), change_time = clock_timestamp(),
-             revision = revision + 1
-           WHERE id = $1`,
-          [keyId, new Date(nowMs)],
-        );
-        return result.rowCount === 1 ? keyId : undefined;
-      }),
+    insertKey: (key) => withTransaction(pool, (client) => insertKey(client, key), { idempotent: false }),
     getKey: (keyId) => readKey(pool, "k.id = $1", keyId),
-    findKeyByDigest: (digest) => readKey(pool, "k.digest = $1", digest),
-    async listKeys(limit, after) {
+    findKeyByDigest: (digest) =>
+      readKey(
+        pool,
+        "k.digest = $1 OR (k.previous_digest = $1 AND k.previous_expire_time > clock_timestamp()) LIMIT 1",
+        digest,
+      ),
+    async listKeys(limit, after, filter) {
       const result = await pool.query<KeyRow>(
-        `${selectKeys} WHERE $2::timestamptz IS NULL OR (k.create_time, k.id) < ($2, $3)
+        `${selectKeys} WHERE ($2::timestamptz IS NULL OR (k.create_time, k.id) < ($2, $3))
+           AND ($4 = '' OR k.organization_id = $4) AND ($5 = '' OR k.team_id = $5) AND ($6 = '' OR k.user_id = $6)
+           AND (NOT $7 OR k.revoke_time IS NULL)
          ORDER BY k.create_time DESC, k.id DESC LIMIT $1`,
-        [limit, dateOf(after?.createTimeMs), after?.id],
+        [
+          limit,
+          dateOf(after?.createTimeMs),
+          after?.id,
+          filter?.organizationId ?? "",
+          filter?.teamId ?? "",
+          filter?.userId ?? "",
+          filter?.hideRevoked ?? false,
+        ],
       );
       return result.rows.map(mapKeyRow);
     },
@@ -118,10 +85,10 @@ export function createPostgresKeyStore(deps: { readonly pool: pg.Pool }): KeySto
           const isEmpty = (await client.query("SELECT 1 FROM quota.keys LIMIT 1")).rowCount === 0;
           const adminAdded = keys.given ? await setGivenAdmin(client, keys.admin) : isEmpty;
           if (adminAdded && !keys.given) {
-            await insertKey(client, keys.admin, false);
+            await insertKey(client, keys.admin);
           }
           if (isEmpty) {
-            await insertKey(client, keys.first, false);
+            await insertKey(client, keys.first);
           }
           await client.query("SELECT pg_notify($1, '')", [keyChannel]);
           return { adminAdded, firstAdded: isEmpty };
@@ -131,21 +98,35 @@ export function createPostgresKeyStore(deps: { readonly pool: pg.Pool }): KeySto
   };
 }
 
-async function readKey(
-  client: Pick<pg.Pool, "query"> | pg.PoolClient,
-  condition: string,
-  value: string | Uint8Array,
-): Promise<StoredKey | undefined> {
-  const result = await client.query<KeyRow>(`${selectKeys} WHERE ${condition}`, [value]);
-  const [row] = result.rows;
-  return row === undefined ? undefined : mapKeyRow(row);
+/** Reads a key and keeps others from changing it until the transaction ends. */
+export function lockKey(client: pg.PoolClient, keyId: string): Promise<StoredKey | undefined> {
+  return readKey(client, "k.id = $1 FOR UPDATE OF k", keyId);
 }
 
-async function insertKey(client: pg.PoolClient, key: NewKey, fromEnvironment: boolean): Promise<void> {
+/** The key that a call has made before, by the admin key that called and the name of the call. */
+export async function findKeyOfCall(
+  client: pg.PoolClient,
+  madeBy: string,
+  idempotencyKey: string,
+): Promise<StoredKey | undefined> {
+  const { rows } = await client.query<KeyRow>(`${selectKeys} WHERE k.made_by = $1 AND k.idempotency_key = $2`, [
+    madeBy,
+    idempotencyKey,
+  ]);
+  return rows[0] === undefined ? undefined : mapKeyRow(rows[0]);
+}
+
+/** Adds a key with its budget, and announces it. Rejects when the id, the digest or the call exists. */
+export async function insertKey(
+  client: pg.PoolClient,
+  key: NewKey,
+  call: { readonly madeBy: string; readonly idempotencyKey: string } = { madeBy: "", idempotencyKey: "" },
+): Promise<StoredKey> {
   await client.query(
     `INSERT INTO quota.keys (id, digest, display_name, organization_id, team_id, allowed_models, requests_per_minute,
-       tokens_per_minute, tags, admin, from_environment, create_time, expire_time)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
+       tokens_per_minute, tags, admin, role, user_id, service_account, log_bodies, from_environment, create_time,
+       expire_time, made_by, idempotency_key)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, NULLIF($19, ''))`,
     [
       key.id,
       key.digest,
@@ -157,12 +138,75 @@ async function insertKey(client: pg.PoolClient, key: NewKey, fromEnvironment: bo
       key.tokensPerMinute,
       JSON.stringify(key.tags),
       key.admin,
-      fromEnvironment,
+      key.role,
+      key.userId,
+      key.serviceAccount,
+      key.logBodies,
+      key.fromEnvironment,
       new Date(key.createTimeMs),
       dateOf(key.expireTimeMs),
+      call.madeBy,
+      call.idempotencyKey,
     ],
   );
   await setBudget(client, key.id, key.budgetNanosUsd);
+  await announceKey(client, key.id);
+  return { ...key, revokeTimeMs: undefined, disableTimeMs: undefined, previous: undefined, revision: 1n };
+}
+
+/**
+ * Replaces everything that can change in a key, which this transaction has locked, and announces it. A budget that is
+ * taken away and given again continues with what it has spent.
+ */
+export async function saveKey(client: pg.PoolClient, key: StoredKey): Promise<StoredKey> {
+  const { rows } = await client.query<{ revision: bigint }>(
+    `UPDATE quota.keys SET digest = $2, display_name = $3, organization_id = $4, team_id = $5, allowed_models = $6,
+       requests_per_minute = $7, tokens_per_minute = $8, tags = $9, role = $10, user_id = $11, service_account = $12,
+       log_bodies = $13, expire_time = $14, revoke_time = $15, disable_time = $16, previous_digest = $17,
+       previous_expire_time = $18, change_time = clock_timestamp(), revision = revision + 1
+     WHERE id = $1 RETURNING revision`,
+    [
+      key.id,
+      key.digest,
+      key.displayName,
+      key.organizationId,
+      key.teamId,
+      key.allowedModels,
+      key.requestsPerMinute,
+      key.tokensPerMinute,
+      JSON.stringify(key.tags),
+      key.role,
+      key.userId,
+      key.serviceAccount,
+      key.logBodies,
+      dateOf(key.expireTimeMs),
+      dateOf(key.revokeTimeMs),
+      dateOf(key.disableTimeMs),
+      key.previous?.digest,
+      dateOf(key.previous?.expireTimeMs),
+    ],
+  );
+  const [row] = rows;
+  if (row === undefined) {
+    throw new Error("a key that was locked is not there");
+  }
+  await setBudget(client, key.id, key.budgetNanosUsd);
+  await announceKey(client, key.id);
+  return { ...key, revision: row.revision };
+}
+
+async function announceKey(client: pg.PoolClient, keyId: string): Promise<void> {
+  await client.query("SELECT pg_notify($1, $2)", [keyChannel, keyId]);
+}
+
+async function readKey(
+  client: Pick<pg.Pool, "query"> | pg.PoolClient,
+  condition: string,
+  value: string | Uint8Array,
+): Promise<StoredKey | undefined> {
+  const result = await client.query<KeyRow>(`${selectKeys} WHERE ${condition}`, [value]);
+  const [row] = result.rows;
+  return row === undefined ? undefined : mapKeyRow(row);
 }
 
 async function setBudget(client: pg.PoolClient, keyId: string, limitNanosUsd: bigint | undefined): Promise<void> {
@@ -187,19 +231,20 @@ async function setGivenAdmin(client: pg.PoolClient, admin: NewKey): Promise<bool
     [admin.digest, new Date(admin.createTimeMs)],
   );
   const known = await client.query<{ admin: boolean; is_valid: boolean; id: string }>(
-    `SELECT id, admin, revoke_time IS NULL AND (expire_time IS NULL OR expire_time > now()) AS is_valid
+    `SELECT id, admin AND organization_id = '' AND team_id = '' AND role = 'owner' AS admin,
+       revoke_time IS NULL AND disable_time IS NULL AND (expire_time IS NULL OR expire_time > now()) AS is_valid
      FROM quota.keys WHERE digest = $1`,
     [admin.digest],
   );
   const [key] = known.rows;
   if (key === undefined) {
-    await insertKey(client, admin, true);
+    await insertKey(client, admin);
     return true;
   }
   if (!key.admin || !key.is_valid) {
     await client.query(
-      `UPDATE quota.keys SET admin = true, from_environment = true, revoke_time = NULL, expire_time = NULL,
-         change_time = clock_timestamp(), revision = revision + 1
+      `UPDATE quota.keys SET admin = true, role = 'owner', organization_id = '', team_id = '', from_environment = true,
+         revoke_time = NULL, disable_time = NULL, expire_time = NULL, change_time = clock_timestamp(), revision = revision + 1
        WHERE id = $1`,
       [key.id],
     );
@@ -220,9 +265,19 @@ function mapKeyRow(row: KeyRow): StoredKey {
     budgetNanosUsd: row.limit_nanos ?? undefined,
     tags: row.tags,
     admin: row.admin,
+    role: row.role ?? undefined,
+    userId: row.user_id,
+    serviceAccount: row.service_account,
+    logBodies: row.log_bodies,
+    fromEnvironment: row.from_environment,
     createTimeMs: row.create_time.getTime(),
     expireTimeMs: row.expire_time?.getTime(),
     revokeTimeMs: row.revoke_time?.getTime(),
+    disableTimeMs: row.disable_time?.getTime(),
+    previous:
+      row.previous_digest === null || row.previous_expire_time === null
+        ? undefined
+        : { digest: new Uint8Array(row.previous_digest), expireTimeMs: row.previous_expire_time.getTime() },
     revision: row.revision,
   };
 }

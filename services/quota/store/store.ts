@@ -1,3 +1,5 @@
+import type { Role } from "#kit/auth/actor.ts";
+
 /** What a holder knows of its lease. All amounts are totals since the lease began, in nano-US-dollars. */
 export interface LeaseSync {
   readonly leaseId: string;
@@ -88,28 +90,34 @@ export interface StoredKey {
   readonly budgetNanosUsd: bigint | undefined;
   readonly tags: Readonly<Record<string, string>>;
   readonly admin: boolean;
+  /** What an admin key may do; undefined for keys that call models. Its scope is its organisation and team. */
+  readonly role: Role | undefined;
+  /** Empty when it belongs to nobody. */
+  readonly userId: string;
+  readonly serviceAccount: boolean;
+  readonly logBodies: boolean;
+  /** Whether it was made from the environment of the program, which may replace it at a later start. */
+  readonly fromEnvironment: boolean;
   readonly createTimeMs: number;
   readonly expireTimeMs: number | undefined;
   readonly revokeTimeMs: number | undefined;
+  readonly disableTimeMs: number | undefined;
+  /** The credential before the last rotation. */
+  readonly previous: { readonly digest: Uint8Array; readonly expireTimeMs: number } | undefined;
   /** Grows with each change. */
   readonly revision: bigint;
 }
 
 /** A key to make; the store sets the revision. */
-export type NewKey = Omit<StoredKey, "revision" | "revokeTimeMs">;
+export type NewKey = Omit<StoredKey, "revision" | "revokeTimeMs" | "disableTimeMs" | "previous">;
 
-/** What UpdateKey replaces. */
-export type KeySettings = Pick<
-  StoredKey,
-  | "displayName"
-  | "teamId"
-  | "allowedModels"
-  | "requestsPerMinute"
-  | "tokensPerMinute"
-  | "budgetNanosUsd"
-  | "tags"
-  | "expireTimeMs"
->;
+/** Which keys to list; what is empty does not narrow the list. */
+export interface KeyFilter {
+  readonly organizationId: string;
+  readonly teamId: string;
+  readonly userId: string;
+  readonly hideRevoked: boolean;
+}
 
 /** A place in the list of keys, newest first. */
 export interface KeyCursor {
@@ -121,14 +129,11 @@ export interface KeyCursor {
 export interface KeyStore {
   /** Adds a key, with its budget. Rejects when the id or digest exists. */
   insertKey(key: NewKey): Promise<StoredKey>;
-  /** Replaces settings. A budget that is taken away and given again continues with what it has spent. */
-  updateKey(keyId: string, settings: KeySettings): Promise<StoredKey | undefined>;
-  /** Ends a key for good; repeated, nothing changes. */
-  revokeKey(keyId: string, nowMs: number): Promise<StoredKey | undefined>;
   getKey(keyId: string): Promise<StoredKey | undefined>;
+  /** The key of a credential, or of the one before its last rotation while that works. */
   findKeyByDigest(digest: Uint8Array): Promise<StoredKey | undefined>;
   /** Keys from the newest on, after the cursor. */
-  listKeys(limit: number, after: KeyCursor | undefined): Promise<readonly StoredKey[]>;
+  listKeys(limit: number, after: KeyCursor | undefined, filter?: KeyFilter): Promise<readonly StoredKey[]>;
   /** Keys that changed within the last `withinMs`, oldest change first. */
   listChangedKeys(withinMs: number): Promise<readonly StoredKey[]>;
   /**
@@ -147,3 +152,6 @@ export interface KeyStore {
 export function keyBudgetId(keyId: string): string {
   return `key:${keyId}`;
 }
+
+/** The organisation of whatever names none. */
+export const defaultOrganizationId = "default";

@@ -4,15 +4,17 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { Role } from "./role_pb.ts";
+import { file_penstock_admin_v1_role } from "./role_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file penstock/admin/v1/key_service.proto.
  */
 export const file_penstock_admin_v1_key_service: GenFile = /*@__PURE__*/
-  fileDesc("CiNwZW5zdG9jay9hZG1pbi92MS9rZXlfc2VydmljZS5wcm90bxIRcGVuc3RvY2suYWRtaW4udjEihAQKA0tleRIKCgJpZBgBIAEoCRIUCgxkaXNwbGF5X25hbWUYAiABKAkSFgoOYWxsb3dlZF9tb2RlbHMYAyADKAkSHQoQYnVkZ2V0X25hbm9zX3VzZBgEIAEoA0gAiAEBEiAKE3JlcXVlc3RzX3Blcl9taW51dGUYBSABKANIAYgBARIeChF0b2tlbnNfcGVyX21pbnV0ZRgGIAEoA0gCiAEBEi8KC2V4cGlyZV90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgR0YWdzGAggAygLMiAucGVuc3RvY2suYWRtaW4udjEuS2V5LlRhZ3NFbnRyeRIPCgd0ZWFtX2lkGAkgASgJEi8KC2NyZWF0ZV90aW1lGAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdyZXZva2VkGAsgASgIEhcKD3NwZW50X25hbm9zX3VzZBgMIAEoAxIWCg5oZWxkX25hbm9zX3VzZBgNIAEoAxINCgVhZG1pbhgOIAEoCBorCglUYWdzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUITChFfYnVkZ2V0X25hbm9zX3VzZEIWChRfcmVxdWVzdHNfcGVyX21pbnV0ZUIUChJfdG9rZW5zX3Blcl9taW51dGUiNwoQQ3JlYXRlS2V5UmVxdWVzdBIjCgNrZXkYASABKAsyFi5wZW5zdG9jay5hZG1pbi52MS5LZXkiSAoRQ3JlYXRlS2V5UmVzcG9uc2USIwoDa2V5GAEgASgLMhYucGVuc3RvY2suYWRtaW4udjEuS2V5Eg4KBnNlY3JldBgCIAEoCSIfCg1HZXRLZXlSZXF1ZXN0Eg4KBmtleV9pZBgBIAEoCSI1Cg5HZXRLZXlSZXNwb25zZRIjCgNrZXkYASABKAsyFi5wZW5zdG9jay5hZG1pbi52MS5LZXkiOAoPTGlzdEtleXNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJIlEKEExpc3RLZXlzUmVzcG9uc2USJAoEa2V5cxgBIAMoCzIWLnBlbnN0b2NrLmFkbWluLnYxLktleRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiNwoQVXBkYXRlS2V5UmVxdWVzdBIjCgNrZXkYASABKAsyFi5wZW5zdG9jay5hZG1pbi52MS5LZXkiOAoRVXBkYXRlS2V5UmVzcG9uc2USIwoDa2V5GAEgASgLMhYucGVuc3RvY2suYWRtaW4udjEuS2V5IiIKEFJldm9rZUtleVJlcXVlc3QSDgoGa2V5X2lkGAEgASgJIjgKEVJldm9rZUtleVJlc3BvbnNlEiMKA2tleRgBIAEoCzIWLnBlbnN0b2NrLmFkbWluLnYxLktleTLRAwoKS2V5U2VydmljZRJbCglDcmVhdGVLZXkSIy5wZW5zdG9jay5hZG1pbi52MS5DcmVhdGVLZXlSZXF1ZXN0GiQucGVuc3RvY2suYWRtaW4udjEuQ3JlYXRlS2V5UmVzcG9uc2UiA5ACABJSCgZHZXRLZXkSIC5wZW5zdG9jay5hZG1pbi52MS5HZXRLZXlSZXF1ZXN0GiEucGVuc3RvY2suYWRtaW4udjEuR2V0S2V5UmVzcG9uc2UiA5ACARJYCghMaXN0S2V5cxIiLnBlbnN0b2NrLmFkbWluLnYxLkxpc3RLZXlzUmVxdWVzdBojLnBlbnN0b2NrLmFkbWluLnYxLkxpc3RLZXlzUmVzcG9uc2UiA5ACARJbCglVcGRhdGVLZXkSIy5wZW5zdG9jay5hZG1pbi52MS5VcGRhdGVLZXlSZXF1ZXN0GiQucGVuc3RvY2suYWRtaW4udjEuVXBkYXRlS2V5UmVzcG9uc2UiA5ACAhJbCglSZXZva2VLZXkSIy5wZW5zdG9jay5hZG1pbi52MS5SZXZva2VLZXlSZXF1ZXN0GiQucGVuc3RvY2suYWRtaW4udjEuUmV2b2tlS2V5UmVzcG9uc2UiA5ACAmIGcHJvdG8z", [file_google_protobuf_timestamp]);
+  fileDesc("CiNwZW5zdG9jay9hZG1pbi92MS9rZXlfc2VydmljZS5wcm90bxIRcGVuc3RvY2suYWRtaW4udjEi1QUKA0tleRIKCgJpZBgBIAEoCRIUCgxkaXNwbGF5X25hbWUYAiABKAkSFgoOYWxsb3dlZF9tb2RlbHMYAyADKAkSHQoQYnVkZ2V0X25hbm9zX3VzZBgEIAEoA0gAiAEBEiAKE3JlcXVlc3RzX3Blcl9taW51dGUYBSABKANIAYgBARIeChF0b2tlbnNfcGVyX21pbnV0ZRgGIAEoA0gCiAEBEi8KC2V4cGlyZV90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgR0YWdzGAggAygLMiAucGVuc3RvY2suYWRtaW4udjEuS2V5LlRhZ3NFbnRyeRIPCgd0ZWFtX2lkGAkgASgJEi8KC2NyZWF0ZV90aW1lGAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdyZXZva2VkGAsgASgIEhcKD3NwZW50X25hbm9zX3VzZBgMIAEoAxIWCg5oZWxkX25hbm9zX3VzZBgNIAEoAxINCgVhZG1pbhgOIAEoCBIXCg9vcmdhbml6YXRpb25faWQYDyABKAkSJQoEcm9sZRgQIAEoDjIXLnBlbnN0b2NrLmFkbWluLnYxLlJvbGUSDwoHdXNlcl9pZBgRIAEoCRIXCg9zZXJ2aWNlX2FjY291bnQYEiABKAgSEgoKbG9nX2JvZGllcxgTIAEoCBIQCghkaXNhYmxlZBgUIAEoCBI/ChtwcmV2aW91c19zZWNyZXRfZXhwaXJlX3RpbWUYFSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wGisKCVRhZ3NFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQhMKEV9idWRnZXRfbmFub3NfdXNkQhYKFF9yZXF1ZXN0c19wZXJfbWludXRlQhQKEl90b2tlbnNfcGVyX21pbnV0ZSJQChBDcmVhdGVLZXlSZXF1ZXN0EiMKA2tleRgBIAEoCzIWLnBlbnN0b2NrLmFkbWluLnYxLktleRIXCg9pZGVtcG90ZW5jeV9rZXkYAiABKAkiSAoRQ3JlYXRlS2V5UmVzcG9uc2USIwoDa2V5GAEgASgLMhYucGVuc3RvY2suYWRtaW4udjEuS2V5Eg4KBnNlY3JldBgCIAEoCSIfCg1HZXRLZXlSZXF1ZXN0Eg4KBmtleV9pZBgBIAEoCSI1Cg5HZXRLZXlSZXNwb25zZRIjCgNrZXkYASABKAsyFi5wZW5zdG9jay5hZG1pbi52MS5LZXkiiQEKD0xpc3RLZXlzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRIXCg9vcmdhbml6YXRpb25faWQYAyABKAkSDwoHdGVhbV9pZBgEIAEoCRIPCgd1c2VyX2lkGAUgASgJEhQKDGhpZGVfcmV2b2tlZBgGIAEoCCJRChBMaXN0S2V5c1Jlc3BvbnNlEiQKBGtleXMYASADKAsyFi5wZW5zdG9jay5hZG1pbi52MS5LZXkSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIjcKEFVwZGF0ZUtleVJlcXVlc3QSIwoDa2V5GAEgASgLMhYucGVuc3RvY2suYWRtaW4udjEuS2V5IjgKEVVwZGF0ZUtleVJlc3BvbnNlEiMKA2tleRgBIAEoCzIWLnBlbnN0b2NrLmFkbWluLnYxLktleSIiChBSZXZva2VLZXlSZXF1ZXN0Eg4KBmtleV9pZBgBIAEoCSI4ChFSZXZva2VLZXlSZXNwb25zZRIjCgNrZXkYASABKAsyFi5wZW5zdG9jay5hZG1pbi52MS5LZXkiUwoQUm90YXRlS2V5UmVxdWVzdBIOCgZrZXlfaWQYASABKAkSLwoMZ3JhY2VfcGVyaW9kGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIkgKEVJvdGF0ZUtleVJlc3BvbnNlEiMKA2tleRgBIAEoCzIWLnBlbnN0b2NrLmFkbWluLnYxLktleRIOCgZzZWNyZXQYAiABKAkiIwoRRGlzYWJsZUtleVJlcXVlc3QSDgoGa2V5X2lkGAEgASgJIjkKEkRpc2FibGVLZXlSZXNwb25zZRIjCgNrZXkYASABKAsyFi5wZW5zdG9jay5hZG1pbi52MS5LZXkiIgoQRW5hYmxlS2V5UmVxdWVzdBIOCgZrZXlfaWQYASABKAkiOAoRRW5hYmxlS2V5UmVzcG9uc2USIwoDa2V5GAEgASgLMhYucGVuc3RvY2suYWRtaW4udjEuS2V5MusFCgpLZXlTZXJ2aWNlElsKCUNyZWF0ZUtleRIjLnBlbnN0b2NrLmFkbWluLnYxLkNyZWF0ZUtleVJlcXVlc3QaJC5wZW5zdG9jay5hZG1pbi52MS5DcmVhdGVLZXlSZXNwb25zZSIDkAIAElIKBkdldEtleRIgLnBlbnN0b2NrLmFkbWluLnYxLkdldEtleVJlcXVlc3QaIS5wZW5zdG9jay5hZG1pbi52MS5HZXRLZXlSZXNwb25zZSIDkAIBElgKCExpc3RLZXlzEiIucGVuc3RvY2suYWRtaW4udjEuTGlzdEtleXNSZXF1ZXN0GiMucGVuc3RvY2suYWRtaW4udjEuTGlzdEtleXNSZXNwb25zZSIDkAIBElsKCVVwZGF0ZUtleRIjLnBlbnN0b2NrLmFkbWluLnYxLlVwZGF0ZUtleVJlcXVlc3QaJC5wZW5zdG9jay5hZG1pbi52MS5VcGRhdGVLZXlSZXNwb25zZSIDkAICElsKCVJvdGF0ZUtleRIjLnBlbnN0b2NrLmFkbWluLnYxLlJvdGF0ZUtleVJlcXVlc3QaJC5wZW5zdG9jay5hZG1pbi52MS5Sb3RhdGVLZXlSZXNwb25zZSIDkAIAEl4KCkRpc2FibGVLZXkSJC5wZW5zdG9jay5hZG1pbi52MS5EaXNhYmxlS2V5UmVxdWVzdBolLnBlbnN0b2NrLmFkbWluLnYxLkRpc2FibGVLZXlSZXNwb25zZSIDkAICElsKCUVuYWJsZUtleRIjLnBlbnN0b2NrLmFkbWluLnYxLkVuYWJsZUtleVJlcXVlc3QaJC5wZW5zdG9jay5hZG1pbi52MS5FbmFibGVLZXlSZXNwb25zZSIDkAICElsKCVJldm9rZUtleRIjLnBlbnN0b2NrLmFkbWluLnYxLlJldm9rZUtleVJlcXVlc3QaJC5wZW5zdG9jay5hZG1pbi52MS5SZXZva2VLZXlSZXNwb25zZSIDkAICYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_penstock_admin_v1_role]);
 
 /**
  * Key is a virtual key. It never holds the secret.
@@ -77,7 +79,7 @@ export type Key = Message<"penstock.admin.v1.Key"> & {
   tags: { [key: string]: string };
 
   /**
-   * The team's id. Empty when it has none.
+   * The team's id. Empty when it has none. An admin key of a team sees that team only.
    *
    * @generated from field: string team_id = 9;
    */
@@ -117,6 +119,56 @@ export type Key = Message<"penstock.admin.v1.Key"> & {
    * @generated from field: bool admin = 14;
    */
   admin: boolean;
+
+  /**
+   * The organisation's id. Empty in a request: that of the team, else that of the caller, else `default`. An admin key
+   * sees its organisation only, and everything when it has none.
+   *
+   * @generated from field: string organization_id = 15;
+   */
+  organizationId: string;
+
+  /**
+   * What an admin key may do. Unspecified in a request: an owner. Unspecified for keys that call models.
+   *
+   * @generated from field: penstock.admin.v1.Role role = 16;
+   */
+  role: Role;
+
+  /**
+   * The id of the user whose key it is. Empty when it belongs to none.
+   *
+   * @generated from field: string user_id = 17;
+   */
+  userId: string;
+
+  /**
+   * True for a key that belongs to a program rather than to a person.
+   *
+   * @generated from field: bool service_account = 18;
+   */
+  serviceAccount: boolean;
+
+  /**
+   * Whether requests and answers of this key may be kept where the configuration keeps any.
+   *
+   * @generated from field: bool log_bodies = 19;
+   */
+  logBodies: boolean;
+
+  /**
+   * True while it is disabled. Set by the service.
+   *
+   * @generated from field: bool disabled = 20;
+   */
+  disabled: boolean;
+
+  /**
+   * Until when the secret before the last rotation works. Unset when there is none. Set by the service.
+   *
+   * @generated from field: google.protobuf.Timestamp previous_secret_expire_time = 21;
+   */
+  previousSecretExpireTime?: Timestamp | undefined;
 };
 
 /**
@@ -138,6 +190,13 @@ export type CreateKeyRequest = Message<"penstock.admin.v1.CreateKeyRequest"> & {
    * @generated from field: penstock.admin.v1.Key key = 1;
    */
   key?: Key | undefined;
+
+  /**
+   * Makes the call idempotent for its admin key: at most 256 characters. Empty: each call makes a key.
+   *
+   * @generated from field: string idempotency_key = 2;
+   */
+  idempotencyKey: string;
 };
 
 /**
@@ -161,7 +220,7 @@ export type CreateKeyResponse = Message<"penstock.admin.v1.CreateKeyResponse"> &
   key?: Key | undefined;
 
   /**
-   * The whole credential, shown this once.
+   * The whole credential, shown this once. Empty when an earlier call made the key.
    *
    * @generated from field: string secret = 2;
    */
@@ -236,6 +295,34 @@ export type ListKeysRequest = Message<"penstock.admin.v1.ListKeysRequest"> & {
    * @generated from field: string page_token = 2;
    */
   pageToken: string;
+
+  /**
+   * Lists only keys of this organisation. Empty: of all.
+   *
+   * @generated from field: string organization_id = 3;
+   */
+  organizationId: string;
+
+  /**
+   * Lists only keys of this team. Empty: of all.
+   *
+   * @generated from field: string team_id = 4;
+   */
+  teamId: string;
+
+  /**
+   * Lists only keys of this user. Empty: of all.
+   *
+   * @generated from field: string user_id = 5;
+   */
+  userId: string;
+
+  /**
+   * Lists also keys that were revoked, unless true.
+   *
+   * @generated from field: bool hide_revoked = 6;
+   */
+  hideRevoked: boolean;
 };
 
 /**
@@ -358,15 +445,159 @@ export const RevokeKeyResponseSchema: GenMessage<RevokeKeyResponse> = /*@__PURE_
   messageDesc(file_penstock_admin_v1_key_service, 10);
 
 /**
- * KeyService manages virtual keys. Every RPC takes an admin key as `authorization: Bearer` and fails with
- * UNAUTHENTICATED without one and PERMISSION_DENIED with a key that is not an admin's.
+ * RotateKeyRequest names a key.
+ *
+ * @generated from message penstock.admin.v1.RotateKeyRequest
+ */
+export type RotateKeyRequest = Message<"penstock.admin.v1.RotateKeyRequest"> & {
+  /**
+   * The key's id. Required.
+   *
+   * @generated from field: string key_id = 1;
+   */
+  keyId: string;
+
+  /**
+   * How long the secret before goes on working, at most 30 days; 0 ends it at once. Unset means 24 hours.
+   *
+   * @generated from field: google.protobuf.Duration grace_period = 2;
+   */
+  gracePeriod?: Duration | undefined;
+};
+
+/**
+ * Describes the message penstock.admin.v1.RotateKeyRequest.
+ * Use `create(RotateKeyRequestSchema)` to create a new message.
+ */
+export const RotateKeyRequestSchema: GenMessage<RotateKeyRequest> = /*@__PURE__*/
+  messageDesc(file_penstock_admin_v1_key_service, 11);
+
+/**
+ * RotateKeyResponse is the key with its new secret.
+ *
+ * @generated from message penstock.admin.v1.RotateKeyResponse
+ */
+export type RotateKeyResponse = Message<"penstock.admin.v1.RotateKeyResponse"> & {
+  /**
+   * The key.
+   *
+   * @generated from field: penstock.admin.v1.Key key = 1;
+   */
+  key?: Key | undefined;
+
+  /**
+   * The whole credential, shown this once.
+   *
+   * @generated from field: string secret = 2;
+   */
+  secret: string;
+};
+
+/**
+ * Describes the message penstock.admin.v1.RotateKeyResponse.
+ * Use `create(RotateKeyResponseSchema)` to create a new message.
+ */
+export const RotateKeyResponseSchema: GenMessage<RotateKeyResponse> = /*@__PURE__*/
+  messageDesc(file_penstock_admin_v1_key_service, 12);
+
+/**
+ * DisableKeyRequest names a key.
+ *
+ * @generated from message penstock.admin.v1.DisableKeyRequest
+ */
+export type DisableKeyRequest = Message<"penstock.admin.v1.DisableKeyRequest"> & {
+  /**
+   * The key's id. Required.
+   *
+   * @generated from field: string key_id = 1;
+   */
+  keyId: string;
+};
+
+/**
+ * Describes the message penstock.admin.v1.DisableKeyRequest.
+ * Use `create(DisableKeyRequestSchema)` to create a new message.
+ */
+export const DisableKeyRequestSchema: GenMessage<DisableKeyRequest> = /*@__PURE__*/
+  messageDesc(file_penstock_admin_v1_key_service, 13);
+
+/**
+ * DisableKeyResponse is the disabled key.
+ *
+ * @generated from message penstock.admin.v1.DisableKeyResponse
+ */
+export type DisableKeyResponse = Message<"penstock.admin.v1.DisableKeyResponse"> & {
+  /**
+   * The key.
+   *
+   * @generated from field: penstock.admin.v1.Key key = 1;
+   */
+  key?: Key | undefined;
+};
+
+/**
+ * Describes the message penstock.admin.v1.DisableKeyResponse.
+ * Use `create(DisableKeyResponseSchema)` to create a new message.
+ */
+export const DisableKeyResponseSchema: GenMessage<DisableKeyResponse> = /*@__PURE__*/
+  messageDesc(file_penstock_admin_v1_key_service, 14);
+
+/**
+ * EnableKeyRequest names a key.
+ *
+ * @generated from message penstock.admin.v1.EnableKeyRequest
+ */
+export type EnableKeyRequest = Message<"penstock.admin.v1.EnableKeyRequest"> & {
+  /**
+   * The key's id. Required.
+   *
+   * @generated from field: string key_id = 1;
+   */
+  keyId: string;
+};
+
+/**
+ * Describes the message penstock.admin.v1.EnableKeyRequest.
+ * Use `create(EnableKeyRequestSchema)` to create a new message.
+ */
+export const EnableKeyRequestSchema: GenMessage<EnableKeyRequest> = /*@__PURE__*/
+  messageDesc(file_penstock_admin_v1_key_service, 15);
+
+/**
+ * EnableKeyResponse is the enabled key.
+ *
+ * @generated from message penstock.admin.v1.EnableKeyResponse
+ */
+export type EnableKeyResponse = Message<"penstock.admin.v1.EnableKeyResponse"> & {
+  /**
+   * The key.
+   *
+   * @generated from field: penstock.admin.v1.Key key = 1;
+   */
+  key?: Key | undefined;
+};
+
+/**
+ * Describes the message penstock.admin.v1.EnableKeyResponse.
+ * Use `create(EnableKeyResponseSchema)` to create a new message.
+ */
+export const EnableKeyResponseSchema: GenMessage<EnableKeyResponse> = /*@__PURE__*/
+  messageDesc(file_penstock_admin_v1_key_service, 16);
+
+/**
+ * KeyService manages virtual keys and admin keys. Every RPC takes an admin key as `authorization: Bearer`: it fails with
+ * UNAUTHENTICATED without one, PERMISSION_DENIED with a key whose role does not suffice, NOT_FOUND for what lies outside
+ * its organisation or team, UNAVAILABLE when the store cannot be asked. Changes hold in every process within 5 s.
  *
  * @generated from service penstock.admin.v1.KeyService
  */
 export const KeyService: GenService<{
   /**
-   * Makes a key and returns its secret, which is shown this once. Not idempotent: each call makes a key. Fails with
-   * INVALID_ARGUMENT for a negative limit.
+   * Makes a key and returns its secret, which is shown this once.
+   *
+   * With an idempotency_key a repeated call returns the key that was made, without its secret; else each call makes a
+   * key. Takes an editor; an admin for whatever changes who may spend what, and for admin keys. Fails with
+   * INVALID_ARGUMENT for a negative limit, an unknown team or user.
    *
    * @generated from rpc penstock.admin.v1.KeyService.CreateKey
    */
@@ -376,7 +607,7 @@ export const KeyService: GenService<{
     output: typeof CreateKeyResponseSchema;
   },
   /**
-   * Returns a key with its budget's state. May be repeated. Fails with NOT_FOUND.
+   * Returns a key with its budget's state. May be repeated. Takes a viewer. Fails with NOT_FOUND.
    *
    * @generated from rpc penstock.admin.v1.KeyService.GetKey
    */
@@ -386,7 +617,7 @@ export const KeyService: GenService<{
     output: typeof GetKeyResponseSchema;
   },
   /**
-   * Lists keys, newest first. May be repeated. Fails with INVALID_ARGUMENT for a bad page token.
+   * Lists keys, newest first. May be repeated. Takes a viewer. Fails with INVALID_ARGUMENT for a bad page token.
    *
    * @generated from rpc penstock.admin.v1.KeyService.ListKeys
    */
@@ -396,7 +627,9 @@ export const KeyService: GenService<{
     output: typeof ListKeysResponseSchema;
   },
   /**
-   * Changes a key's name, models and limits. Idempotent. Fails with NOT_FOUND, INVALID_ARGUMENT for a negative limit.
+   * Changes a key's settings. Idempotent. Takes an editor; an admin for whatever changes who may spend what (budget,
+   * limits, organisation, team, user, role, and tags that a limit counts by), and for admin keys. Fails with NOT_FOUND,
+   * INVALID_ARGUMENT for a negative limit, an unknown team or user.
    *
    * @generated from rpc penstock.admin.v1.KeyService.UpdateKey
    */
@@ -406,7 +639,39 @@ export const KeyService: GenService<{
     output: typeof UpdateKeyResponseSchema;
   },
   /**
-   * Ends a key at every ingress within 5 s. Idempotent. Fails with NOT_FOUND.
+   * Gives a key another secret, which is shown this once; the one before goes on working for the grace period. Not
+   * idempotent: each call makes a secret, and ends the one before the last. Takes an editor; an admin for admin keys.
+   * Fails with NOT_FOUND, INVALID_ARGUMENT for a key that was revoked, or was made from the environment of the program.
+   *
+   * @generated from rpc penstock.admin.v1.KeyService.RotateKey
+   */
+  rotateKey: {
+    methodKind: "unary";
+    input: typeof RotateKeyRequestSchema;
+    output: typeof RotateKeyResponseSchema;
+  },
+  /**
+   * Refuses a key until it is enabled again. Idempotent. Takes an editor; an admin for admin keys. Fails with NOT_FOUND.
+   *
+   * @generated from rpc penstock.admin.v1.KeyService.DisableKey
+   */
+  disableKey: {
+    methodKind: "unary";
+    input: typeof DisableKeyRequestSchema;
+    output: typeof DisableKeyResponseSchema;
+  },
+  /**
+   * Ends what DisableKey did. Idempotent. Takes an editor; an admin for admin keys. Fails with NOT_FOUND.
+   *
+   * @generated from rpc penstock.admin.v1.KeyService.EnableKey
+   */
+  enableKey: {
+    methodKind: "unary";
+    input: typeof EnableKeyRequestSchema;
+    output: typeof EnableKeyResponseSchema;
+  },
+  /**
+   * Ends a key for good. Idempotent. Takes an editor; an admin for admin keys. Fails with NOT_FOUND.
    *
    * @generated from rpc penstock.admin.v1.KeyService.RevokeKey
    */

@@ -1,18 +1,21 @@
 import pg from "pg";
 import { keyChannel } from "./store/postgres-keys.ts";
+import { limitChannel } from "./store/postgres-limits.ts";
 
 /** What the listener works with. */
-export interface KeyListenerDeps {
+export interface ChangeListenerDeps {
   readonly databaseUrl: string;
   /** Hears the id of a key that changed, in any process. */
   readonly onKey: (keyId: string) => void;
+  /** Called when limits have changed, in any process. */
+  readonly onLimits: () => void;
   /** Called when the connection is there again: changes may have been missed. */
   readonly onConnected: () => void;
   readonly onError: (error: unknown) => void;
 }
 
-/** Listens for changes of keys that other processes make. */
-export interface KeyListener {
+/** Listens for changes of keys and limits that other processes make. */
+export interface ChangeListener {
   stop(): Promise<void>;
 }
 
@@ -20,7 +23,7 @@ const firstDelayMs = 250;
 const lastDelayMs = 5_000;
 
 /** Starts to listen, on a connection of its own that is made again whenever it breaks. Does not wait for it. */
-export function startKeyListener(deps: KeyListenerDeps): KeyListener {
+export function startChangeListener(deps: ChangeListenerDeps): ChangeListener {
   let client: pg.Client | undefined;
   let timer: NodeJS.Timeout | undefined;
   let delayMs = firstDelayMs;
@@ -41,17 +44,23 @@ export function startKeyListener(deps: KeyListenerDeps): KeyListener {
   const connect = async (): Promise<void> => {
     const next = new pg.Client({
       connectionString: deps.databaseUrl,
-      application_name: "penstock quota keys",
+      application_name: "penstock quota changes",
       connectionTimeoutMillis: lastDelayMs,
       keepAlive: true,
     });
     client = next;
     next.on("error", retry);
-    next.on("end", () => retry(new Error("the connection that listens for keys has ended")));
-    next.on("notification", (message) => deps.onKey(message.payload ?? ""));
+    next.on("end", () => retry(new Error("the connection that listens for changes has ended")));
+    next.on("notification", ({ channel, payload }) => {
+      if (channel === limitChannel) {
+        deps.onLimits();
+      } else {
+        deps.onKey(payload ?? "");
+      }
+    });
     try {
       await next.connect();
-      await next.query(`LISTEN ${keyChannel}`);
+      await next.query(`LISTEN ${keyChannel}; LISTEN ${limitChannel}`);
       delayMs = firstDelayMs;
       deps.onConnected();
     } catch (error) {
