@@ -11,6 +11,7 @@ import {
   toolCallStart,
 } from "../chat/chat-events.ts";
 import { isJsonObject, parseJson, stringOrEmpty } from "../json/json-fields.ts";
+import { asIndex } from "../json/json-values.ts";
 import { mapStopReason } from "./map-finish-reason.ts";
 import { decodeUsage, mergeUsage } from "./map-usage.ts";
 
@@ -96,7 +97,7 @@ export function createStreamDecoder(): StreamDecoder {
   }
 
   function decode(message: JsonObject, events: ChatEvent[]): void {
-    const index = typeof message["index"] === "number" ? message["index"] : 0;
+    const index = asIndex(message["index"]) ?? 0;
     switch (message["type"]) {
       case "message_start": {
         const start = isJsonObject(message["message"]) ? message["message"] : {};

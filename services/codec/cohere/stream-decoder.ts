@@ -11,7 +11,7 @@ import {
 } from "../chat/chat-events.ts";
 import { CodecError, type JsonObject, type StreamDecoder } from "../codec.ts";
 import { stringOrEmpty } from "../json/json-fields.ts";
-import { asNumber, asObject } from "../json/json-values.ts";
+import { asIndex, asObject } from "../json/json-values.ts";
 import { createSseDecoder, type SseEvent } from "../sse/sse-decoder.ts";
 import { normalizeArguments } from "./decode-response.ts";
 import { mapFinishReason } from "./map-finish-reason.ts";
@@ -89,7 +89,7 @@ export function createStreamDecoder(): StreamDecoder {
   }
 
   function decode(event: JsonObject, events: ChatEvent[]): void {
-    const index = asNumber(event["index"]) ?? 0;
+    const index = asIndex(event["index"]) ?? 0;
     const delta = asObject(event["delta"]) ?? {};
     const message = asObject(delta["message"]) ?? {};
     const type = event["type"];
@@ -158,7 +158,9 @@ export function createStreamDecoder(): StreamDecoder {
     push: (bytes) => decodeAll(sse.push(bytes)),
     end() {
       const events = decodeAll(sse.end());
-      complete(events);
+      if (!sse.isCut) {
+        complete(events);
+      }
       return events;
     },
   };

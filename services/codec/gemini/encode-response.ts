@@ -21,7 +21,9 @@ export function encodeResponse(response: ChatResponse, options: EncodeResponseOp
 
 /** Writes when an answer was made, as a field to spread into it; nothing when nobody said. */
 export function encodeCreateTime(createTime: Timestamp | undefined): JsonObject {
-  return createTime === undefined ? {} : { createTime: timestampDate(createTime).toISOString() };
+  const date = createTime === undefined ? undefined : timestampDate(createTime);
+  // A provider may have given a time that is none.
+  return date === undefined || Number.isNaN(date.getTime()) ? {} : { createTime: date.toISOString() };
 }
 
 /**

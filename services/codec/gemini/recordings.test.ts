@@ -17,13 +17,10 @@ const ASSEMBLED_ARGUMENTS: ReadonlyMap<string, readonly unknown[]> = new Map([
 
 /** Requests that use what only Gemini has, by the code they are refused with. */
 const UNTRANSLATABLE: ReadonlyMap<string, string> = new Map([
-  // Tools that Gemini itself runs: searching, reading addresses, running code.
+  // Only tools that Gemini itself runs: searching, reading addresses, running code. Beside others they are left out.
   ["gemini.generateContent.sync.19e554e4", "unsupported_feature"],
   ["gemini.generateContent.sync.1e315b22", "unsupported_feature"],
-  ["gemini.generateContent.sync.72a2c52f", "unsupported_feature"],
-  ["gemini.streamGenerateContent.stream.547d309f", "unsupported_feature"],
   ["gemini.streamGenerateContent.stream.732461cf", "unsupported_feature"],
-  ["gemini.streamGenerateContent.stream.804d44dc", "unsupported_feature"],
 ]);
 
 const exchanges = [

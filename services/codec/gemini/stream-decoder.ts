@@ -163,7 +163,9 @@ export function createStreamDecoder(): StreamDecoder {
     push: (bytes) => decodeAll(sse.push(bytes)),
     end() {
       const events = decodeAll(sse.end());
-      finishAll(events);
+      if (!sse.isCut) {
+        finishAll(events);
+      }
       return events;
     },
   };

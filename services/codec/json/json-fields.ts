@@ -119,9 +119,12 @@ export function stringOrEmpty(value: Json | undefined): string {
   return typeof value === "string" ? value : "";
 }
 
-/** A count of tokens as a provider sent it: never negative, never a fraction, 0 for anything that is not a number. */
+/**
+ * A count of tokens as a provider sent it: never negative, never a fraction, at most 2^53 - 1, 0 for anything that is not
+ * a number.
+ */
 export function tokenCount(value: Json | undefined): bigint {
-  return typeof value === "number" && Number.isFinite(value) && value > 0 ? BigInt(Math.trunc(value)) : 0n;
+  return typeof value === "number" && value > 0 ? BigInt(Math.min(Math.trunc(value), Number.MAX_SAFE_INTEGER)) : 0n;
 }
 
 /** A count as a JSON number. Counts of tokens are far below 2^53, so nothing is lost. */

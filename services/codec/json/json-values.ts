@@ -21,6 +21,16 @@ export function asNumber(value: Json | undefined): number | undefined {
   return typeof value === "number" && Number.isFinite(value) ? value : undefined;
 }
 
+/** The value when it can be a place in a list, else undefined. */
+export function asIndex(value: Json | undefined): number | undefined {
+  return typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= 0x7fff_ffff ? value : undefined;
+}
+
+/** Seconds since 1970, when the value is a time from then to the year 9999, else undefined. */
+export function asEpochSeconds(value: Json | undefined): bigint | undefined {
+  return typeof value === "number" && value >= 1 && value <= 253_402_300_799 ? BigInt(Math.trunc(value)) : undefined;
+}
+
 /** The value when it is a boolean, else undefined. */
 export function asBoolean(value: Json | undefined): boolean | undefined {
   return typeof value === "boolean" ? value : undefined;

@@ -13,7 +13,7 @@ import { imagePart, reasoningPart, textPart, toolCallPart } from "../chat/chat-p
 import { CodecError, type Json, type JsonObject, ProviderStreamError, type ResponseFacts } from "../codec.ts";
 import { decodeDataUrl } from "./decode-content.ts";
 import { isJsonArray } from "../json/json-fields.ts";
-import { asArray, asNumber, asObject, asString } from "../json/json-values.ts";
+import { asArray, asEpochSeconds, asIndex, asObject, asString } from "../json/json-values.ts";
 import { makeCallId } from "./make-call-id.ts";
 import { mapFinishReason } from "./map-finish-reason.ts";
 import { mapUsage } from "./map-usage.ts";
@@ -25,13 +25,13 @@ import { readThoughtSignature } from "./thought-signature.ts";
 export function decodeResponse(body: JsonObject): ChatResponse {
   const choices = readChoices(body);
   const id = asString(body["id"]);
-  const created = asNumber(body["created"]);
+  const created = asEpochSeconds(body["created"]);
   const usage = readUsage(body);
   return create(ChatResponseSchema, {
     id,
     model: asString(body["model"]),
     candidates: choices.map((choice, position) => decodeCandidate(asObject(choice) ?? {}, position, id)),
-    ...(created === undefined || created <= 0 ? {} : { createTime: { seconds: BigInt(Math.trunc(created)) } }),
+    ...(created === undefined ? {} : { createTime: { seconds: created } }),
     ...(usage === undefined ? {} : { usage }),
   });
 }
@@ -76,7 +76,7 @@ function decodeCandidate(choice: JsonObject, position: number, responseId: strin
   const logprobs = choice["logprobs"];
   const native = asString(choice["finish_reason"]);
   return create(CandidateSchema, {
-    index: asNumber(choice["index"]) ?? position,
+    index: asIndex(choice["index"]) ?? position,
     message: create(MessageSchema, { role: Role.ASSISTANT, parts }),
     finishReason: adjustFinishReason(
       mapFinishReason(native),

@@ -17,7 +17,7 @@ import {
 } from "../codec.ts";
 import { readEmbeddedError } from "./decode-response.ts";
 import { isJsonArray } from "../json/json-fields.ts";
-import { asNumber, asObject, asString, setDefined } from "../json/json-values.ts";
+import { asIndex, asObject, asString, setDefined } from "../json/json-values.ts";
 import { mapUsage } from "./map-usage.ts";
 import {
   arrayTooLong,
@@ -129,7 +129,7 @@ function decodeEmbedResponse(body: JsonObject): EmbedResponse {
   }
   const entries = data.map((entry, position) => {
     const object = asObject(entry) ?? {};
-    return { index: asNumber(object["index"]) ?? position, embedding: decodeVector(object["embedding"], position) };
+    return { index: asIndex(object["index"]) ?? position, embedding: decodeVector(object["embedding"], position) };
   });
   const usage = mapUsage(withCompletion(body["usage"]));
   return create(EmbedResponseSchema, {

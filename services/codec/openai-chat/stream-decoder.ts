@@ -19,7 +19,7 @@ import {
   readUsage,
 } from "./decode-response.ts";
 import { isJsonObject } from "../json/json-fields.ts";
-import { asArray, asNumber, asObject, asString } from "../json/json-values.ts";
+import { asArray, asEpochSeconds, asIndex, asNumber, asObject, asString } from "../json/json-values.ts";
 import { makeCallId } from "./make-call-id.ts";
 import { mapFinishReason } from "./map-finish-reason.ts";
 import { readDetailedThoughts, readReasoningText } from "./reasoning-details.ts";
@@ -80,7 +80,9 @@ class OpenAiStreamDecoder implements StreamDecoder {
 
   end(): ChatEvent[] {
     const events = this.#decode(this.#sse.end());
-    this.#complete(events);
+    if (!this.#sse.isCut) {
+      this.#complete(events);
+    }
     return events;
   }
 
@@ -140,11 +142,11 @@ class OpenAiStreamDecoder implements StreamDecoder {
     }
     this.#started = true;
     this.#id = asString(chunk["id"]);
-    const created = asNumber(chunk["created"]);
+    const created = asEpochSeconds(chunk["created"]);
     const createTime =
-      created === undefined || created <= 0
+      created === undefined
         ? undefined
-        : ({ $typeName: "google.protobuf.Timestamp", seconds: BigInt(Math.trunc(created)), nanos: 0 } as const);
+        : ({ $typeName: "google.protobuf.Timestamp", seconds: created, nanos: 0 } as const);
     events.push(startEvent(this.#id, asString(chunk["model"]), createTime));
   }
 
@@ -219,7 +221,7 @@ class OpenAiStreamDecoder implements StreamDecoder {
     const called = asObject(call["function"]) ?? {};
     const id = asString(call["id"]);
     const name = asString(called["name"]);
-    const { callIndex, isNew } = candidate.calls.track({ index: asNumber(call["index"]), id, name });
+    const { callIndex, isNew } = candidate.calls.track({ index: asIndex(call["index"]), id, name });
     if (isNew) {
       const signature = readThoughtSignature(call);
       events.push(

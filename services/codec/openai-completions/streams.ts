@@ -2,7 +2,7 @@ import type { ChatEvent } from "#gen/penstock/chat/v1/chat_pb.ts";
 import type { Usage } from "#gen/penstock/type/v1/usage_pb.ts";
 import { endEvent, finishEvent, startEvent, textDelta } from "../chat/chat-events.ts";
 import type { EncodeResponseOptions, JsonObject, StreamDecoder, StreamEncoder } from "../codec.ts";
-import { asArray, asNumber, asObject, asString } from "../json/json-values.ts";
+import { asArray, asEpochSeconds, asIndex, asObject, asString } from "../json/json-values.ts";
 import { readUsage } from "../openai-chat/decode-response.ts";
 import { mapFinishReason, writeFinishReason } from "../openai-chat/map-finish-reason.ts";
 import { writeUsage } from "../openai-chat/map-usage.ts";
@@ -30,7 +30,7 @@ export function createStreamDecoder(): StreamDecoder {
   }
 
   function decodeChoice(choice: JsonObject, events: ChatEvent[]): void {
-    const index = asNumber(choice["index"]) ?? 0;
+    const index = asIndex(choice["index"]) ?? 0;
     const text = asString(choice["text"]);
     const native = asString(choice["finish_reason"]);
     if (native === "" && open.size < MOST_CANDIDATES) {
@@ -61,8 +61,7 @@ export function createStreamDecoder(): StreamDecoder {
       usage = readUsage(chunk) ?? usage;
       if (!started) {
         started = true;
-        const created = asNumber(chunk["created"]);
-        const seconds = created === undefined || created <= 0 ? undefined : BigInt(Math.trunc(created));
+        const seconds = asEpochSeconds(chunk["created"]);
         events.push(
           startEvent(
             asString(chunk["id"]),

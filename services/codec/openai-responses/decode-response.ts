@@ -10,7 +10,7 @@ import {
 import { fromBase64, imagePart, reasoningPart, textPart, toolCallPart } from "../chat/chat-parts.ts";
 import { CodecError, type Json, type JsonObject, ProviderStreamError, type ResponseFacts } from "../codec.ts";
 import { isJsonArray } from "../json/json-fields.ts";
-import { asArray, asNumber, asObject, asString } from "../json/json-values.ts";
+import { asArray, asEpochSeconds, asObject, asString } from "../json/json-values.ts";
 import { makeCallId } from "../openai-chat/make-call-id.ts";
 import { refusalPart } from "../openai-chat/refusal-part.ts";
 import { findEmbeddedError } from "./decode-error.ts";
@@ -23,7 +23,7 @@ import { readLogprobs } from "./output-items.ts";
 export function decodeResponse(body: JsonObject): ChatResponse {
   const output = readOutput(body);
   const id = asString(body["id"]);
-  const created = asNumber(body["created_at"]);
+  const created = asEpochSeconds(body["created_at"]);
   const usage = mapUsage(body["usage"]);
   const { finishReason, native } = readEnd(body);
   const logprobs = output.flatMap(listLogprobs);
@@ -38,7 +38,7 @@ export function decodeResponse(body: JsonObject): ChatResponse {
         logprobsJson: readLogprobs(logprobs),
       }),
     ],
-    ...(created === undefined || created <= 0 ? {} : { createTime: { seconds: BigInt(Math.trunc(created)) } }),
+    ...(created === undefined ? {} : { createTime: { seconds: created } }),
     ...(usage === undefined ? {} : { usage }),
   });
 }

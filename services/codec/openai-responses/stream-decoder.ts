@@ -9,7 +9,7 @@ import {
   toolCallStart,
 } from "../chat/chat-events.ts";
 import { CodecError, type JsonObject, ProviderStreamError, type StreamDecoder } from "../codec.ts";
-import { asArray, asNumber, asObject, asString } from "../json/json-values.ts";
+import { asArray, asEpochSeconds, asNumber, asObject, asString } from "../json/json-values.ts";
 import { makeCallId } from "../openai-chat/make-call-id.ts";
 import { createSseDecoder, type SseEvent } from "../sse/sse-decoder.ts";
 import { findEmbeddedError } from "./decode-error.ts";
@@ -120,11 +120,11 @@ class ResponsesStreamDecoder implements StreamDecoder {
     }
     this.#started = true;
     this.#id = asString(response?.["id"]);
-    const created = asNumber(response?.["created_at"]);
+    const created = asEpochSeconds(response?.["created_at"]);
     const createTime =
-      created === undefined || created <= 0
+      created === undefined
         ? undefined
-        : ({ $typeName: "google.protobuf.Timestamp", seconds: BigInt(Math.trunc(created)), nanos: 0 } as const);
+        : ({ $typeName: "google.protobuf.Timestamp", seconds: created, nanos: 0 } as const);
     this.#events.push(startEvent(this.#id, asString(response?.["model"]), createTime));
   }
 

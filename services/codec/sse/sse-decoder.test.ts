@@ -101,3 +101,19 @@ test("does not hold back an event that is whole", () => {
   decoder.push(Buffer.from("data: 1\r\n\r\n"));
   assert.equal(decoder.pendingBytes, 0);
 });
+
+test("says that a stream was cut when it ends within a line, unless that line is all of an event", () => {
+  for (const [text, isCut, events] of [
+    ['data: {"a":1}\n\ndata: {"b', true, 1],
+    ['data: {"a":1}\n\ndata: {"b":2}', false, 1],
+    ['data: {"a":1}\n\ndata: [DONE]', false, 1],
+    ['data: {"a":1}\n\ndata: [DO', true, 1],
+    ['data: {"a":1}\n\nda', true, 1],
+    ['data: {"a":1}\n', false, 1],
+    ['data: {"a":1}\n\n', false, 1],
+  ] as const) {
+    const decoder = createSseDecoder();
+    const found = [...decoder.push(Buffer.from(text)), ...decoder.end()];
+    assert.deepEqual([decoder.isCut, found.length], [isCut, events], text);
+  }
+});

@@ -23,6 +23,11 @@ export interface SseDecoder {
    * out; a line that is not whole is dropped.
    */
   end(): SseEvent[];
+  /**
+   * Whether the bytes ended within an event, and not merely without the end of its line: the stream was cut, whatever
+   * came before. False before `end`.
+   */
+  readonly isCut: boolean;
   /** How many bytes belong to an event that is not whole yet. */
   readonly pendingBytes: number;
 }
@@ -32,6 +37,7 @@ export function createSseDecoder(maxEventBytes: number = MAX_SSE_EVENT_BYTES): S
   // Whole events end in an ASCII byte, so their text can be decoded at once: no UTF-8 sequence crosses a border.
   const cutter = createSseBorderCutter(maxEventBytes);
   let events: SseEvent[] = [];
+  let isCut = false;
   const parser = createParser({
     onEvent(message) {
       const { event = "message", data, id } = message;
@@ -53,11 +59,30 @@ export function createSseDecoder(maxEventBytes: number = MAX_SSE_EVENT_BYTES): S
     end() {
       const rest = cutter.takeRest().toString("utf8");
       const lastLineEnd = Math.max(rest.lastIndexOf("\n"), rest.lastIndexOf("\r"));
+      const lastLine = rest.slice(lastLineEnd + 1);
+      isCut = lastLine !== "" && !looksWhole(lastLine);
       // Two line feeds, because the parser takes the first for the second half of a line end when `rest` ends in CR.
       return lastLineEnd < 0 ? [] : parse(`${rest.slice(0, lastLineEnd + 1)}\n\n`);
+    },
+    get isCut() {
+      return isCut;
     },
     get pendingBytes() {
       return cutter.pendingBytes;
     },
   };
+}
+
+/** Whether a line without an end is all of an event: no part of a JSON object is one itself. */
+function looksWhole(line: string): boolean {
+  const data = /^data: ?(.*)$/.exec(line)?.[1] ?? "";
+  if (!data.startsWith("{")) {
+    return data === "[DONE]";
+  }
+  try {
+    JSON.parse(data);
+    return true;
+  } catch {
+    return false;
+  }
 }
