@@ -5,6 +5,7 @@ import type { Mesh } from "#kit/mesh/mesh.ts";
 import type { Module } from "#kit/modules/module.ts";
 import type { ModelsConfig, PricesConfig } from "./config.ts";
 import { createTargetHealth } from "./health/target-health.ts";
+import { refreshPrices } from "./refresh-prices.ts";
 import { createRouterService } from "./service.ts";
 import { createTableFeed } from "./table-feed.ts";
 import { buildRoutingTable, type ProviderFacts } from "./targets.ts";
@@ -31,6 +32,7 @@ export function createRouterModule(deps: RouterModuleDeps): Module {
   const feed = createTableFeed(table(deps.routing.current));
   const monotonicNow = () => performance.now();
   let unsubscribe: (() => void) | undefined;
+  let stopRefreshing: (() => void) | undefined;
   return {
     name: "router",
     needs: ["connector"],
@@ -47,12 +49,14 @@ export function createRouterModule(deps: RouterModuleDeps): Module {
         }),
       );
       unsubscribe = deps.routing.subscribe((config) => feed.replace(table(config)));
+      stopRefreshing = refreshPrices(feed, () => table(deps.routing.current));
     },
     async drain() {
       feed.end();
     },
     async stop() {
       unsubscribe?.();
+      stopRefreshing?.();
     },
   };
 }
