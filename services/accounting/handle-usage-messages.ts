@@ -12,8 +12,8 @@ export interface HandleUsageDeps {
 }
 
 /**
- * Puts the events of messages into the ledger and resolves after they are committed. What is no usage event is poison;
- * what is one and cannot be stored is a dead letter, and confirmed. Rejects when the database cannot be asked.
+ * Puts the events of messages into the ledger and resolves after they are committed. What is no usage event is poison
+ * and a dead letter; what is one and cannot be stored is a dead letter, and confirmed. Rejects when the database cannot be asked.
  */
 export async function handleUsageMessages(
   deps: HandleUsageDeps,
@@ -34,6 +34,10 @@ export async function handleUsageMessages(
     }
   }
   const result = await ingestEvents(deps.store, events);
+  for (const { message, reason } of poison) {
+    // Also in the table, so that one place lists all that is not in the ledger.
+    await deps.store.bury(Buffer.from(message.payload).toString("utf8").replaceAll("\0", "\ufffd"), reason);
+  }
   if (result.buried > 0) {
     deps.onBuried?.(result.buried);
   }

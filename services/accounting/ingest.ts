@@ -1,4 +1,5 @@
 import type { UsageEvent } from "#gen/penstock/usage/v1/usage_event_pb.ts";
+import { writeDeadLetter } from "./dead-letter-payload.ts";
 import { EventDataError, type LedgerStore } from "./store/store.ts";
 import { findEventProblem } from "./write-event-row.ts";
 
@@ -25,7 +26,7 @@ export async function ingestEvents(store: LedgerStore, events: readonly UsageEve
     if (problem === undefined) {
       good.push(event);
     } else {
-      await store.bury(event, problem);
+      await store.bury(writeDeadLetter(event), problem);
       buried += 1;
     }
   }
@@ -46,7 +47,7 @@ async function ingestBatch(store: LedgerStore, batch: readonly UsageEvent[]): Pr
     }
     const [event] = batch;
     if (event !== undefined && batch.length === 1) {
-      await store.bury(event, error.cause instanceof Error ? error.cause.message : error.message);
+      await store.bury(writeDeadLetter(event), error.cause instanceof Error ? error.cause.message : error.message);
       return { inserted: 0, buried: 1 };
     }
   }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { randomUUID } from "node:crypto";
+import { randomUUID, randomUUIDv7 } from "node:crypto";
 import { after, beforeEach, test } from "node:test";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { FinishReason } from "#gen/penstock/type/v1/usage_pb.ts";
@@ -10,16 +10,23 @@ import { createPool } from "#kit/postgres/create-pool.ts";
 import { migrate } from "#kit/postgres/migrate.ts";
 import { startTestPostgres } from "#kit/testing/postgres.ts";
 import { ingestEvents } from "./ingest.ts";
+import { createPartitions } from "./store/partitions.ts";
 import { createPostgresLedgerStore } from "./store/postgres.ts";
+import { wholeLedger } from "./store/store.ts";
 
 const postgres = await startTestPostgres();
 const pool = createPool({ url: await postgres.createDatabase(), name: "accounting test" });
 await migrate(pool, { service: "accounting", directory: new URL("./migrations/", import.meta.url) });
-const store = createPostgresLedgerStore({ pool });
+const partitions = createPartitions({ pool, wallClock: Date.now, retentionMs: 90 * 86_400_000 });
+await partitions.maintain();
+const store = createPostgresLedgerStore({ pool, partitions });
 const baseSeconds = 1_750_000_000n;
+const tagged =
+  "accounting.attempts, LATERAL (SELECT key AS tag_name, value AS tag_value FROM jsonb_each_text(tags)) AS t";
 
 beforeEach(async () => {
-  await pool.query("TRUNCATE accounting.attempts, accounting.rollup_hourly, accounting.dead_letters");
+  await pool.query(`TRUNCATE accounting.attempts, accounting.rollup_hourly, accounting.rollup_daily, accounting.rollup_tag_hourly,
+      accounting.rollup_tag_daily, accounting.dead_letters`);
 });
 after(async () => {
   await pool.end();
@@ -55,7 +62,7 @@ test("gives back every field of an event", async () => {
     totalLatency: { seconds: 3n, nanos: 1_000 },
   });
   assert.deepEqual(await ingestEvents(store, [event]), { inserted: 1, buried: 0 });
-  assert.deepEqual(await store.getAttempts(event.requestId), [event]);
+  assert.deepEqual(await attemptsOf(event.requestId), [event]);
 });
 
 test("gives back an event that sets no more than it must", async () => {
@@ -67,7 +74,7 @@ test("gives back an event that sets no more than it must", async () => {
     usage: {},
   });
   await ingestEvents(store, [event]);
-  assert.deepEqual(await store.getAttempts(event.requestId), [event]);
+  assert.deepEqual(await attemptsOf(event.requestId), [event]);
 });
 
 test("counts an event once, within a batch and over batches", async () => {
@@ -85,6 +92,7 @@ test("counts an event once when four ingest overlapping batches of one key at th
       provider: `p${index % 2}`,
       costNanosUsd: BigInt(index),
       final: index % 4 === 0,
+      tags: index % 5 === 0 ? {} : { feature: `f${index % 2}`, env: "test" },
     }),
   );
   const runs = Array.from({ length: 4 }, async (_, run) => {
@@ -111,6 +119,7 @@ test("counts an event once when four ingest overlapping batches of one key at th
 test("counts an event once when transactions are broken off by deadlocks and lost connections", async () => {
   let calls = 0;
   const failing = createPostgresLedgerStore({
+    partitions,
     pool: new Proxy(pool, {
       get(target, name) {
         if (name !== "connect") {
@@ -175,7 +184,7 @@ test("stores texts with NUL, lone surrogates and absurd length", async () => {
     providerRequestId: "\u0001\u001f\u007f\u2028",
   });
   assert.deepEqual(await ingestEvents(store, [event]), { inserted: 1, buried: 0 });
-  const [stored] = await store.getAttempts(event.requestId);
+  const [stored] = await attemptsOf(event.requestId);
   assert.equal(stored?.requestedModel.startsWith("a\ufffdb\ufffdxxx"), true);
   assert.equal(stored?.requestedModel.length, 500);
   assert.deepEqual(stored?.tags, { "\ufffd": "\ufffd" });
@@ -214,7 +223,7 @@ type EventInit = Exclude<MessageInitShape<typeof UsageEventSchema>, UsageEvent>;
 
 function newEvent(settings: EventInit): UsageEvent {
   return create(UsageEventSchema, {
-    attemptId: randomUUID(),
+    attemptId: randomUUIDv7(),
     requestId: randomUUID(),
     keyId: "key",
     organizationId: "default",
@@ -234,23 +243,34 @@ function newEvent(settings: EventInit): UsageEvent {
 
 async function totalCost(): Promise<bigint> {
   const [row] = await store.sumUsage(
-    { startTimeMs: 0, endTimeMs: 2_000_000_000_000, groupBy: [], keyId: "", teamId: "" },
+    { startTimeMs: 0, endTimeMs: 2_000_001_600_000, groupBy: [], filter: wholeLedger, tagName: "" },
     10,
   );
   return row?.costNanosUsd ?? -1n;
 }
 
+async function attemptsOf(requestId: string): Promise<readonly UsageEvent[]> {
+  return (await store.getAttempts(requestId)).map(({ event }) => event);
+}
+
 async function assertRollupsAreExact(): Promise<void> {
-  const columns = "hour, key_id, team_id, organization_id, provider, model, requested_model, outcome";
+  const names = ["key_id", "team_id", "organization_id", "user_id", "provider", "model", "requested_model", "outcome"];
   const sums = ["uncached_input_tokens", "output_tokens", "cost_nanos"];
-  const fromRows = await pool.query(
-    `SELECT date_trunc('hour', start_time, 'UTC') AS ${columns}, count(*) AS attempts,
-       count(*) FILTER (WHERE final) AS requests, ${sums.map((name) => `sum(${name})::bigint AS ${name}`).join(", ")}
-     FROM accounting.attempts GROUP BY 1, 2, 3, 4, 5, 6, 7, 8 ORDER BY 1, 2, 3, 4, 5, 6, 7, 8`,
-  );
-  const rollups = await pool.query(
-    `SELECT ${columns}, attempts, requests, ${sums.join(", ")} FROM accounting.rollup_hourly
-     ORDER BY 1, 2, 3, 4, 5, 6, 7, 8`,
-  );
-  assert.deepEqual(rollups.rows, fromRows.rows);
+  for (const [bucket, rollup, columns, from] of [
+    ["hour", "rollup_hourly", names, "accounting.attempts"],
+    ["day", "rollup_daily", names, "accounting.attempts"],
+    ["hour", "rollup_tag_hourly", [...names, "tag_name", "tag_value"], tagged],
+    ["day", "rollup_tag_daily", [...names, "tag_name", "tag_value"], tagged],
+  ] as const) {
+    const fromRows = await pool.query(
+      `SELECT date_trunc('${bucket}', start_time, 'UTC') AS bucket, ${columns.join(", ")}, count(*) AS attempts,
+         count(*) FILTER (WHERE final) AS requests, ${sums.map((name) => `sum(${name})::bigint AS ${name}`).join(", ")}
+       FROM ${from} GROUP BY bucket, ${columns.join(", ")} ORDER BY bucket, ${columns.join(", ")}`,
+    );
+    const rolled = await pool.query(
+      `SELECT ${bucket} AS bucket, ${columns.join(", ")}, attempts, requests, ${sums.join(", ")}
+       FROM accounting.${rollup} ORDER BY bucket, ${columns.join(", ")}`,
+    );
+    assert.deepEqual(rolled.rows, fromRows.rows, rollup);
+  }
 }

@@ -5,13 +5,22 @@ import type { Module } from "#kit/modules/module.ts";
 import { createUsageConsumer, type UsageConsumer } from "#kit/nats/create-usage-consumer.ts";
 import { createPool } from "#kit/postgres/create-pool.ts";
 import { migrate } from "#kit/postgres/migrate.ts";
+import { type AccountingConfig, accountingConfig } from "./config.ts";
 import { handleUsageMessages } from "./handle-usage-messages.ts";
+import { type Loop, startLoop } from "#kit/modules/start-loop.ts";
 import { createAccountingService } from "./service.ts";
+import { createPartitions } from "./store/partitions.ts";
 import { createPostgresLedgerStore } from "./store/postgres.ts";
+import { prune } from "./store/prune.ts";
+import { LedgerFollower } from "./watch/ledger-follower.ts";
+
+export { type AccountingConfig, accountingConfig } from "./config.ts";
 
 /** What accounting is made of. */
 export interface AccountingModuleDeps {
   readonly mesh: Mesh;
+  /** The settings; the defaults unless given. */
+  readonly config?: AccountingConfig;
   /** The database; a function when it is known only once the module starts. */
   readonly databaseUrl: string | (() => string);
   /** The bus to take events from; without it, they come by `Ingest` only. */
@@ -20,14 +29,20 @@ export interface AccountingModuleDeps {
   readonly needs?: readonly string[];
   /** Hears how many events became dead letters. */
   readonly onBuried?: (count: number) => void;
-  /** Hears of failures of the bus, each of which is tried again. */
+  /** Hears of what failed and is tried again. */
   readonly onError?: (error: unknown) => void;
 }
 
+const maintainEveryMs = 600_000;
+const lookEveryMs = 400;
+const maxNews = 20_000;
+const maxWatchers = 200;
+
 /** Makes accounting: the ledger and its answers. */
 export function createAccountingModule(deps: AccountingModuleDeps): Module {
+  const onError = deps.onError ?? ((): void => undefined);
   let pool: pg.Pool | undefined;
-  let consumer: UsageConsumer | undefined;
+  let running: RunningAccounting | undefined;
   return {
     name: "accounting",
     needs: deps.needs ?? ["postgres"],
@@ -35,32 +50,64 @@ export function createAccountingModule(deps: AccountingModuleDeps): Module {
       const url = typeof deps.databaseUrl === "string" ? deps.databaseUrl : deps.databaseUrl();
       pool = createPool({ url, name: "penstock accounting" });
       try {
-        await migrate(pool, { service: "accounting", directory: new URL("./migrations/", import.meta.url) });
+        running = await startAccounting(deps, pool, onError);
       } catch (error) {
         await pool.end();
         throw error;
       }
-      const store = createPostgresLedgerStore({ pool });
-      deps.mesh.serve(
-        AccountingService,
-        createAccountingService({
-          store,
-          wallClock: Date.now,
-          ...(deps.onBuried === undefined ? {} : { onBuried: deps.onBuried }),
-        }),
-      );
-      if (deps.natsUrl !== undefined) {
-        consumer = createUsageConsumer({
-          url: deps.natsUrl,
-          name: "penstock-accounting",
-          handle: (messages) => handleUsageMessages({ store, onBuried: deps.onBuried }, messages),
-          ...(deps.onError === undefined ? {} : { onError: deps.onError }),
-        });
-      }
     },
+    // Who watches goes on at another process.
+    drain: async () => await running?.follower.stop(),
     async stop() {
-      await consumer?.stop();
+      await running?.follower.stop();
+      await Promise.all(running?.loops.map((loop) => loop.stop()) ?? []);
+      await running?.consumer?.stop();
       await pool?.end();
     },
+  };
+}
+
+interface RunningAccounting {
+  readonly follower: LedgerFollower;
+  readonly loops: readonly Loop[];
+  readonly consumer: UsageConsumer | undefined;
+}
+
+async function startAccounting(
+  deps: AccountingModuleDeps,
+  pool: pg.Pool,
+  onError: (error: unknown) => void,
+): Promise<RunningAccounting> {
+  const config = deps.config ?? accountingConfig.parse({});
+  await migrate(pool, { service: "accounting", directory: new URL("./migrations/", import.meta.url) });
+  const retentionMs = config.retention;
+  const partitions = createPartitions({ pool, wallClock: Date.now, retentionMs });
+  await partitions.maintain();
+  const store = createPostgresLedgerStore({ pool, partitions });
+  const follower = new LedgerFollower({
+    store,
+    intervalMs: lookEveryMs,
+    maxEvents: maxNews,
+    maxListeners: maxWatchers,
+    onError,
+  });
+  const { onBuried } = deps;
+  deps.mesh.serve(AccountingService, createAccountingService({ store, follower, wallClock: Date.now, onBuried }));
+  const maintain = async (): Promise<void> => {
+    await partitions.maintain();
+    await prune(pool, retentionMs);
+  };
+  return {
+    follower,
+    loops: [startLoop(maintain, { intervalMs: maintainEveryMs, onError })],
+    consumer:
+      deps.natsUrl === undefined
+        ? undefined
+        : createUsageConsumer({
+            url: deps.natsUrl,
+            name: "penstock-accounting",
+            handle: (messages) => handleUsageMessages({ store, onBuried }, messages),
+            onError,
+          }),
   };
 }

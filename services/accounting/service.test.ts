@@ -124,10 +124,10 @@ test("sums one key's usage, by whole hours", async () => {
   const { rows } = await client.queryUsage({
     startTime: at("2026-03-01T10:59:00Z"),
     endTime: at("2026-03-01T10:59:01Z"),
-    keyId: "a",
+    filter: { keyId: "a" },
   });
   assert.equal(rows[0]?.costNanosUsd, 55n);
-  const other = await client.queryUsage({ ...range, keyId: "nobody", groupBy: [Dimension.KEY] });
+  const other = await client.queryUsage({ ...range, filter: { keyId: "nobody" }, groupBy: [Dimension.KEY] });
   assert.deepEqual(other.rows, []);
 });
 
@@ -145,10 +145,10 @@ test("lists the last event of each request, newest first, page by page", async (
 test("lists one key's, outcome's or model's requests", async () => {
   const ids = async (query: Parameters<typeof client.listRequests>[0]) =>
     (await client.listRequests(query)).requests.map((request) => request.attemptId);
-  assert.deepEqual(await ids({ keyId: "a" }), [second.attemptId]);
-  assert.deepEqual(await ids({ outcome: Outcome.CACHE_HIT }), [fourth.attemptId]);
-  assert.deepEqual(await ids({ requestedModel: "other" }), [fourth.attemptId]);
-  assert.deepEqual(await ids({ keyId: "a", requestedModel: "other" }), []);
+  assert.deepEqual(await ids({ filter: { keyId: "a" } }), [second.attemptId]);
+  assert.deepEqual(await ids({ filter: { outcome: Outcome.CACHE_HIT } }), [fourth.attemptId]);
+  assert.deepEqual(await ids({ filter: { requestedModel: "other" } }), [fourth.attemptId]);
+  assert.deepEqual(await ids({ filter: { keyId: "a", requestedModel: "other" } }), []);
 });
 
 test("returns a request with its attempts in order and their cost", async () => {
@@ -185,7 +185,7 @@ for (const [name, call, code] of [
   ],
   ["a page token that is not ours", () => client.listRequests({ pageToken: "Zm9v" }), Code.InvalidArgument],
   ["a page that is too large", () => client.listRequests({ pageSize: 1_001 }), Code.InvalidArgument],
-  ["a filter that is no text", () => client.listRequests({ keyId: "a\0" }), Code.InvalidArgument],
+  ["a filter that is no text", () => client.listRequests({ filter: { keyId: "a\0" } }), Code.InvalidArgument],
   ["a request that does not exist", () => client.getRequest({ requestId: "nothing" }), Code.NotFound],
   [
     "too many leases",

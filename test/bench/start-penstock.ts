@@ -119,7 +119,7 @@ async function journalEmpty(url: string): Promise<void> {
 }
 
 async function readLedger(accounting: Client<typeof AccountingService>, keyId: string) {
-  const { rows } = await accounting.queryUsage({ keyId, groupBy: [Dimension.OUTCOME] });
+  const { rows } = await accounting.queryUsage({ filter: { keyId }, groupBy: [Dimension.OUTCOME] });
   return rows.map((row) => ({
     outcome: row.dimensions[0] ?? "",
     attempts: row.attempts,

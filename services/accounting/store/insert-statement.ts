@@ -1,4 +1,5 @@
-const sums = [
+/** The token columns of attempts and rollups. */
+export const tokenColumnNames = [
   "uncached_input_tokens",
   "cache_read_tokens",
   "cache_write_tokens",
@@ -9,28 +10,44 @@ const sums = [
   "audio_output_tokens",
   "image_input_tokens",
   "image_output_tokens",
-  "cost_nanos",
-];
+] as const;
+
+const summed = [...tokenColumnNames, "cost_nanos"];
+const counted = ["attempts", "requests", "estimated_attempts"];
+const dimensions = [
+  "key_id",
+  "team_id",
+  "organization_id",
+  "user_id",
+  "provider",
+  "model",
+  "requested_model",
+  "outcome",
+] as const;
+const names = dimensions.join(", ");
+const tagNames = "tag_name, tag_value";
+const rolledUp = [...counted, ...summed];
 
 /**
  * Adds rows, given as one JSON array of writeEventRow, and their sums; returns one row with `inserted`.
  *
- * Rollups are updated from the rows that were really inserted. Attempts and then rollups are locked in sorted order, so
- * that two of these never wait for each other in a circle.
+ * Rollups are updated from the rows that were really inserted. Attempts and then each rollup are locked in sorted order,
+ * and the rollups always in the same order, so that two of these never wait for each other in a circle.
  */
 export const insertStatement = `
 WITH input AS (
   SELECT * FROM json_to_recordset($1::json) AS t(
     id uuid, req text, idx integer, k text, t text, o text, tags jsonb, op smallint, dia smallint, str boolean, rm text,
     p text, m text, out smallint, err smallint, http integer, ui bigint, cr bigint, cw bigint, ot bigint, rt bigint,
-    cw1 bigint, ai bigint, ao bigint, ii bigint, io bigint, est boolean, cost bigint, src text, lease text[], u text, fin smallint, prid text, st bigint,
-    ft bigint, tt bigint, final boolean)
+    cw1 bigint, ai bigint, ao bigint, ii bigint, io bigint, est boolean, cost bigint, src text, lease text[], u text,
+    fin smallint, prid text, st bigint, ft bigint, tt bigint, final boolean)
 ), inserted AS (
   INSERT INTO accounting.attempts (
     attempt_id, start_time, request_id, attempt_index, final, key_id, team_id, organization_id, tags, operation, dialect,
     stream, requested_model, provider, model, outcome, error_reason, finish_reason, http_status, uncached_input_tokens,
     cache_read_tokens, cache_write_tokens, output_tokens, reasoning_tokens, cache_write_1h_tokens, audio_input_tokens,
-    audio_output_tokens, image_input_tokens, image_output_tokens, estimated, cost_nanos, price_source, lease_ids, user_id, provider_request_id, first_token_us, total_us)
+    audio_output_tokens, image_input_tokens, image_output_tokens, estimated, cost_nanos, price_source, lease_ids,
+    user_id, provider_request_id, first_token_us, total_us)
   SELECT id, timestamptz 'epoch' + st * interval '1 microsecond', coalesce(req, ''), coalesce(idx, 0),
     coalesce(final, false), coalesce(k, ''), coalesce(t, ''), coalesce(o, ''), coalesce(tags, '{}'), coalesce(op, 0),
     coalesce(dia, 0), coalesce(str, false), coalesce(rm, ''), coalesce(p, ''), coalesce(m, ''), coalesce(out, 0),
@@ -41,29 +58,9 @@ WITH input AS (
   FROM input ORDER BY id
   ON CONFLICT (attempt_id) DO NOTHING
   RETURNING *
-), sums AS (
-  SELECT date_trunc('hour', start_time, 'UTC') AS hour, key_id, team_id, organization_id, provider, model,
-    requested_model, outcome, count(*) AS attempts, count(*) FILTER (WHERE final) AS requests,
-    count(*) FILTER (WHERE estimated) AS estimated_attempts,
-    ${sums.map((name) => `sum(${name})::bigint AS ${name}`).join(", ")}
-  FROM inserted GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
-), keyed AS (
-  SELECT *, sha256(convert_to(ARRAY[key_id, team_id, organization_id, provider, model, requested_model,
-    outcome::text]::text, 'UTF8')) AS dimensions
-  FROM sums
-), rolled AS (
-  INSERT INTO accounting.rollup_hourly AS r (
-    hour, dimensions, key_id, team_id, organization_id, provider, model, requested_model, outcome, attempts, requests,
-    estimated_attempts, ${sums.join(", ")})
-  SELECT hour, dimensions, key_id, team_id, organization_id, provider, model, requested_model, outcome, attempts,
-    requests, estimated_attempts, ${sums.join(", ")}
-  FROM keyed ORDER BY hour, dimensions
-  ON CONFLICT (hour, dimensions) DO UPDATE SET
-    attempts = r.attempts + EXCLUDED.attempts,
-    requests = r.requests + EXCLUDED.requests,
-    estimated_attempts = r.estimated_attempts + EXCLUDED.estimated_attempts,
-    ${sums.map((name) => `${name} = r.${name} + EXCLUDED.${name}`).join(", ")}
-), leased AS (
+), ${rollUp("", "inserted", names)},
+  ${rollUp("tag_", "(SELECT * FROM inserted WHERE tags <> '{}') AS tagged, accounting.rolled_tags(tags)", `${names}, ${tagNames}`)},
+  leased AS (
   INSERT INTO accounting.lease_costs AS l (lease_id, cost_nanos)
   SELECT lease_id, sum(cost_nanos)::bigint FROM inserted, unnest(lease_ids) AS lease_id
   GROUP BY lease_id ORDER BY lease_id
@@ -71,3 +68,35 @@ WITH input AS (
     cost_nanos = l.cost_nanos + EXCLUDED.cost_nanos, change_time = clock_timestamp()
 )
 SELECT count(*) AS inserted FROM inserted`;
+
+/** The steps that sum attempts by hour, and those sums by day, and add both to the rollups with a prefix. */
+function rollUp(prefix: "" | "tag_", source: string, columns: string): string {
+  const sums = summed.map((name) => `sum(${name})::bigint AS ${name}`).join(", ");
+  const digest = columns
+    .split(", ")
+    .map((name) => (name === "outcome" ? "outcome::text" : name))
+    .join(", ");
+  return `${prefix}sums AS (
+  SELECT date_trunc('hour', start_time, 'UTC') AS hour, ${columns}, count(*) AS attempts,
+    count(*) FILTER (WHERE final) AS requests, count(*) FILTER (WHERE estimated) AS estimated_attempts, ${sums}
+  FROM ${source} GROUP BY hour, ${columns}
+), ${prefix}keyed AS (
+  SELECT *, sha256(convert_to(ARRAY[${digest}]::text, 'UTF8')) AS dimensions FROM ${prefix}sums
+), ${prefix}days AS (
+  SELECT date_trunc('day', hour, 'UTC') AS day, dimensions, ${columns},
+    ${rolledUp.map((name) => `sum(${name})::bigint AS ${name}`).join(", ")}
+  FROM ${prefix}keyed GROUP BY day, dimensions, ${columns}
+), ${prefix}hourly AS (
+  ${addTo(`${prefix}hourly`, "hour", columns, `${prefix}keyed`)}
+), ${prefix}daily AS (
+  ${addTo(`${prefix}daily`, "day", columns, `${prefix}days`)}
+)`;
+}
+
+function addTo(rollup: string, bucket: "hour" | "day", columns: string, source: string): string {
+  const all = `${bucket}, dimensions, ${columns}, ${rolledUp.join(", ")}`;
+  return `INSERT INTO accounting.rollup_${rollup} AS r (${all})
+  SELECT ${all} FROM ${source} ORDER BY ${bucket}, dimensions
+  ON CONFLICT (${bucket}, dimensions) DO UPDATE SET
+    ${rolledUp.map((name) => `${name} = r.${name} + EXCLUDED.${name}`).join(", ")}`;
+}

@@ -16,7 +16,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file penstock/accounting/v1/accounting_service.proto.
  */
 export const file_penstock_accounting_v1_accounting_service: GenFile = /*@__PURE__*/
-  fileDesc("Ci9wZW5zdG9jay9hY2NvdW50aW5nL3YxL2FjY291bnRpbmdfc2VydmljZS5wcm90bxIWcGVuc3RvY2suYWNjb3VudGluZy52MSI+Cg1Jbmdlc3RSZXF1ZXN0Ei0KBmV2ZW50cxgBIAMoCzIdLnBlbnN0b2NrLnVzYWdlLnYxLlVzYWdlRXZlbnQiIgoOSW5nZXN0UmVzcG9uc2USEAoIaW5zZXJ0ZWQYASABKAMixwEKEVF1ZXJ5VXNhZ2VSZXF1ZXN0Ei4KCnN0YXJ0X3RpbWUYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIzCghncm91cF9ieRgDIAMoDjIhLnBlbnN0b2NrLmFjY291bnRpbmcudjEuRGltZW5zaW9uEg4KBmtleV9pZBgEIAEoCRIPCgd0ZWFtX2lkGAUgASgJIkQKElF1ZXJ5VXNhZ2VSZXNwb25zZRIuCgRyb3dzGAEgAygLMiAucGVuc3RvY2suYWNjb3VudGluZy52MS5Vc2FnZVJvdyKCAQoIVXNhZ2VSb3cSEgoKZGltZW5zaW9ucxgBIAMoCRIQCghhdHRlbXB0cxgCIAEoAxIQCghyZXF1ZXN0cxgDIAEoAxImCgV1c2FnZRgEIAEoCzIXLnBlbnN0b2NrLnR5cGUudjEuVXNhZ2USFgoOY29zdF9uYW5vc191c2QYBSABKAMikgEKE0xpc3RSZXF1ZXN0c1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkSDgoGa2V5X2lkGAMgASgJEisKB291dGNvbWUYBCABKA4yGi5wZW5zdG9jay51c2FnZS52MS5PdXRjb21lEhcKD3JlcXVlc3RlZF9tb2RlbBgFIAEoCSJgChRMaXN0UmVxdWVzdHNSZXNwb25zZRIvCghyZXF1ZXN0cxgBIAMoCzIdLnBlbnN0b2NrLnVzYWdlLnYxLlVzYWdlRXZlbnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIicKEUdldFJlcXVlc3RSZXF1ZXN0EhIKCnJlcXVlc3RfaWQYASABKAkiXQoSR2V0UmVxdWVzdFJlc3BvbnNlEi8KCGF0dGVtcHRzGAEgAygLMh0ucGVuc3RvY2sudXNhZ2UudjEuVXNhZ2VFdmVudBIWCg5jb3N0X25hbm9zX3VzZBgCIAEoAyIlChBTdW1MZWFzZXNSZXF1ZXN0EhEKCWxlYXNlX2lkcxgBIAMoCSKdAQoRU3VtTGVhc2VzUmVzcG9uc2USUwoOY29zdF9uYW5vc191c2QYASADKAsyOy5wZW5zdG9jay5hY2NvdW50aW5nLnYxLlN1bUxlYXNlc1Jlc3BvbnNlLkNvc3ROYW5vc1VzZEVudHJ5GjMKEUNvc3ROYW5vc1VzZEVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAzoCOAEq8wEKCURpbWVuc2lvbhIZChVESU1FTlNJT05fVU5TUEVDSUZJRUQQABIRCg1ESU1FTlNJT05fS0VZEAESEgoORElNRU5TSU9OX1RFQU0QAhIWChJESU1FTlNJT05fUFJPVklERVIQAxIdChlESU1FTlNJT05fUkVRVUVTVEVEX01PREVMEAQSEwoPRElNRU5TSU9OX01PREVMEAUSFQoRRElNRU5TSU9OX09VVENPTUUQBhISCg5ESU1FTlNJT05fSE9VUhAHEhEKDURJTUVOU0lPTl9EQVkQCBIaChZESU1FTlNJT05fT1JHQU5JWkFUSU9OEAkynAQKEUFjY291bnRpbmdTZXJ2aWNlElwKBkluZ2VzdBIlLnBlbnN0b2NrLmFjY291bnRpbmcudjEuSW5nZXN0UmVxdWVzdBomLnBlbnN0b2NrLmFjY291bnRpbmcudjEuSW5nZXN0UmVzcG9uc2UiA5ACAhJoCgpRdWVyeVVzYWdlEikucGVuc3RvY2suYWNjb3VudGluZy52MS5RdWVyeVVzYWdlUmVxdWVzdBoqLnBlbnN0b2NrLmFjY291bnRpbmcudjEuUXVlcnlVc2FnZVJlc3BvbnNlIgOQAgESbgoMTGlzdFJlcXVlc3RzEisucGVuc3RvY2suYWNjb3VudGluZy52MS5MaXN0UmVxdWVzdHNSZXF1ZXN0GiwucGVuc3RvY2suYWNjb3VudGluZy52MS5MaXN0UmVxdWVzdHNSZXNwb25zZSIDkAIBEmgKCkdldFJlcXVlc3QSKS5wZW5zdG9jay5hY2NvdW50aW5nLnYxLkdldFJlcXVlc3RSZXF1ZXN0GioucGVuc3RvY2suYWNjb3VudGluZy52MS5HZXRSZXF1ZXN0UmVzcG9uc2UiA5ACARJlCglTdW1MZWFzZXMSKC5wZW5zdG9jay5hY2NvdW50aW5nLnYxLlN1bUxlYXNlc1JlcXVlc3QaKS5wZW5zdG9jay5hY2NvdW50aW5nLnYxLlN1bUxlYXNlc1Jlc3BvbnNlIgOQAgFiBnByb3RvMw", [file_google_protobuf_timestamp, file_penstock_type_v1_usage, file_penstock_usage_v1_usage_event]);
+  fileDesc("Ci9wZW5zdG9jay9hY2NvdW50aW5nL3YxL2FjY291bnRpbmdfc2VydmljZS5wcm90bxIWcGVuc3RvY2suYWNjb3VudGluZy52MSI+Cg1Jbmdlc3RSZXF1ZXN0Ei0KBmV2ZW50cxgBIAMoCzIdLnBlbnN0b2NrLnVzYWdlLnYxLlVzYWdlRXZlbnQiIgoOSW5nZXN0UmVzcG9uc2USEAoIaW5zZXJ0ZWQYASABKAMi5gEKDVJlcXVlc3RGaWx0ZXISFwoPb3JnYW5pemF0aW9uX2lkGAEgASgJEg8KB3RlYW1faWQYAiABKAkSDgoGa2V5X2lkGAMgASgJEg8KB3VzZXJfaWQYBCABKAkSEAoIcHJvdmlkZXIYBSABKAkSDQoFbW9kZWwYBiABKAkSFwoPcmVxdWVzdGVkX21vZGVsGAcgASgJEisKB291dGNvbWUYCCABKA4yGi5wZW5zdG9jay51c2FnZS52MS5PdXRjb21lEhAKCHRhZ19uYW1lGAkgASgJEhEKCXRhZ192YWx1ZRgKIAEoCSKMAgoRUXVlcnlVc2FnZVJlcXVlc3QSLgoKc3RhcnRfdGltZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjMKCGdyb3VwX2J5GAMgAygOMiEucGVuc3RvY2suYWNjb3VudGluZy52MS5EaW1lbnNpb24SNQoGZmlsdGVyGAYgASgLMiUucGVuc3RvY2suYWNjb3VudGluZy52MS5SZXF1ZXN0RmlsdGVyEhAKCHRhZ19uYW1lGAcgASgJSgQIBBAFSgQIBRAGUgZrZXlfaWRSB3RlYW1faWQiVwoSUXVlcnlVc2FnZVJlc3BvbnNlEi4KBHJvd3MYASADKAsyIC5wZW5zdG9jay5hY2NvdW50aW5nLnYxLlVzYWdlUm93EhEKCXRydW5jYXRlZBgCIAEoCCKCAQoIVXNhZ2VSb3cSEgoKZGltZW5zaW9ucxgBIAMoCRIQCghhdHRlbXB0cxgCIAEoAxIQCghyZXF1ZXN0cxgDIAEoAxImCgV1c2FnZRgEIAEoCzIXLnBlbnN0b2NrLnR5cGUudjEuVXNhZ2USFgoOY29zdF9uYW5vc191c2QYBSABKAMitQIKE0xpc3RSZXF1ZXN0c1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkSNQoGZmlsdGVyGAYgASgLMiUucGVuc3RvY2suYWNjb3VudGluZy52MS5SZXF1ZXN0RmlsdGVyEi4KCnN0YXJ0X3RpbWUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIaChJtaW5fY29zdF9uYW5vc191c2QYCSABKAMSEgoKcmVxdWVzdF9pZBgKIAEoCUoECAMQBEoECAQQBUoECAUQBlIGa2V5X2lkUgdvdXRjb21lUg9yZXF1ZXN0ZWRfbW9kZWwiYAoUTGlzdFJlcXVlc3RzUmVzcG9uc2USLwoIcmVxdWVzdHMYASADKAsyHS5wZW5zdG9jay51c2FnZS52MS5Vc2FnZUV2ZW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSInChFHZXRSZXF1ZXN0UmVxdWVzdBISCgpyZXF1ZXN0X2lkGAEgASgJItABChJHZXRSZXF1ZXN0UmVzcG9uc2USLwoIYXR0ZW1wdHMYASADKAsyHS5wZW5zdG9jay51c2FnZS52MS5Vc2FnZUV2ZW50EhYKDmNvc3RfbmFub3NfdXNkGAIgASgDEjcKCHRpbWVsaW5lGAMgAygLMiUucGVuc3RvY2suYWNjb3VudGluZy52MS5UaW1lbGluZUVudHJ5EjgKDGNvc3RfY2hhbmdlcxgEIAMoCzIiLnBlbnN0b2NrLmFjY291bnRpbmcudjEuQ29zdENoYW5nZSKYAQoNVGltZWxpbmVFbnRyeRIoCgR0aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIyCgRraW5kGAIgASgOMiQucGVuc3RvY2suYWNjb3VudGluZy52MS5UaW1lbGluZUtpbmQSEgoKYXR0ZW1wdF9pZBgDIAEoCRIVCg1hdHRlbXB0X2luZGV4GAQgASgFItwBCgpDb3N0Q2hhbmdlEhIKCmF0dGVtcHRfaWQYASABKAkSKAoEdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASGgoSb2xkX2Nvc3RfbmFub3NfdXNkGAMgASgDEhgKEG9sZF9wcmljZV9zb3VyY2UYBCABKAkSGgoSbmV3X2Nvc3RfbmFub3NfdXNkGAUgASgDEhgKEG5ld19wcmljZV9zb3VyY2UYBiABKAkSDgoGcmVhc29uGAcgASgJEhQKDGFjdG9yX2tleV9pZBgIIAEoCSIlChBTdW1MZWFzZXNSZXF1ZXN0EhEKCWxlYXNlX2lkcxgBIAMoCSKdAQoRU3VtTGVhc2VzUmVzcG9uc2USUwoOY29zdF9uYW5vc191c2QYASADKAsyOy5wZW5zdG9jay5hY2NvdW50aW5nLnYxLlN1bUxlYXNlc1Jlc3BvbnNlLkNvc3ROYW5vc1VzZEVudHJ5GjMKEUNvc3ROYW5vc1VzZEVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoAzoCOAEiTQoUV2F0Y2hSZXF1ZXN0c1JlcXVlc3QSNQoGZmlsdGVyGAEgASgLMiUucGVuc3RvY2suYWNjb3VudGluZy52MS5SZXF1ZXN0RmlsdGVyIkgKFVdhdGNoUmVxdWVzdHNSZXNwb25zZRIvCghyZXF1ZXN0cxgBIAMoCzIdLnBlbnN0b2NrLnVzYWdlLnYxLlVzYWdlRXZlbnQiwQEKEVdhdGNoU3BlbmRSZXF1ZXN0EjUKBmZpbHRlchgBIAEoCzIlLnBlbnN0b2NrLmFjY291bnRpbmcudjEuUmVxdWVzdEZpbHRlchIzCghncm91cF9ieRgCIAMoDjIhLnBlbnN0b2NrLmFjY291bnRpbmcudjEuRGltZW5zaW9uEhAKCHRhZ19uYW1lGAMgASgJEi4KCnN0YXJ0X3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIoEBChJXYXRjaFNwZW5kUmVzcG9uc2USLgoEcm93cxgBIAMoCzIgLnBlbnN0b2NrLmFjY291bnRpbmcudjEuVXNhZ2VSb3cSEQoJdHJ1bmNhdGVkGAIgASgIEigKBHRpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIvgBChVFeHBvcnRSZXF1ZXN0c1JlcXVlc3QSNQoGZmlsdGVyGAEgASgLMiUucGVuc3RvY2suYWNjb3VudGluZy52MS5SZXF1ZXN0RmlsdGVyEi4KCnN0YXJ0X3RpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI0CgZmb3JtYXQYBCABKA4yJC5wZW5zdG9jay5hY2NvdW50aW5nLnYxLkV4cG9ydEZvcm1hdBIUCgxhbGxfYXR0ZW1wdHMYBSABKAgiJgoWRXhwb3J0UmVxdWVzdHNSZXNwb25zZRIMCgRkYXRhGAEgASgMKq8CCglEaW1lbnNpb24SGQoVRElNRU5TSU9OX1VOU1BFQ0lGSUVEEAASEQoNRElNRU5TSU9OX0tFWRABEhIKDkRJTUVOU0lPTl9URUFNEAISFgoSRElNRU5TSU9OX1BST1ZJREVSEAMSHQoZRElNRU5TSU9OX1JFUVVFU1RFRF9NT0RFTBAEEhMKD0RJTUVOU0lPTl9NT0RFTBAFEhUKEURJTUVOU0lPTl9PVVRDT01FEAYSEgoORElNRU5TSU9OX0hPVVIQBxIRCg1ESU1FTlNJT05fREFZEAgSGgoWRElNRU5TSU9OX09SR0FOSVpBVElPThAJEhIKDkRJTUVOU0lPTl9VU0VSEAoSEQoNRElNRU5TSU9OX1RBRxALEhMKD0RJTUVOU0lPTl9NT05USBAMKq4BCgxUaW1lbGluZUtpbmQSHQoZVElNRUxJTkVfS0lORF9VTlNQRUNJRklFRBAAEiEKHVRJTUVMSU5FX0tJTkRfQVRURU1QVF9TVEFSVEVEEAESHwobVElNRUxJTkVfS0lORF9GSVJTVF9DT05URU5UEAISHwobVElNRUxJTkVfS0lORF9BVFRFTVBUX0VOREVEEAMSGgoWVElNRUxJTkVfS0lORF9SRUNPUkRFRBAEKmIKDEV4cG9ydEZvcm1hdBIdChlFWFBPUlRfRk9STUFUX1VOU1BFQ0lGSUVEEAASFQoRRVhQT1JUX0ZPUk1BVF9DU1YQARIcChhFWFBPUlRfRk9STUFUX0pTT05fTElORVMQAjL1BgoRQWNjb3VudGluZ1NlcnZpY2USXAoGSW5nZXN0EiUucGVuc3RvY2suYWNjb3VudGluZy52MS5Jbmdlc3RSZXF1ZXN0GiYucGVuc3RvY2suYWNjb3VudGluZy52MS5Jbmdlc3RSZXNwb25zZSIDkAICEmgKClF1ZXJ5VXNhZ2USKS5wZW5zdG9jay5hY2NvdW50aW5nLnYxLlF1ZXJ5VXNhZ2VSZXF1ZXN0GioucGVuc3RvY2suYWNjb3VudGluZy52MS5RdWVyeVVzYWdlUmVzcG9uc2UiA5ACARJuCgxMaXN0UmVxdWVzdHMSKy5wZW5zdG9jay5hY2NvdW50aW5nLnYxLkxpc3RSZXF1ZXN0c1JlcXVlc3QaLC5wZW5zdG9jay5hY2NvdW50aW5nLnYxLkxpc3RSZXF1ZXN0c1Jlc3BvbnNlIgOQAgESaAoKR2V0UmVxdWVzdBIpLnBlbnN0b2NrLmFjY291bnRpbmcudjEuR2V0UmVxdWVzdFJlcXVlc3QaKi5wZW5zdG9jay5hY2NvdW50aW5nLnYxLkdldFJlcXVlc3RSZXNwb25zZSIDkAIBEmUKCVN1bUxlYXNlcxIoLnBlbnN0b2NrLmFjY291bnRpbmcudjEuU3VtTGVhc2VzUmVxdWVzdBopLnBlbnN0b2NrLmFjY291bnRpbmcudjEuU3VtTGVhc2VzUmVzcG9uc2UiA5ACARJzCg1XYXRjaFJlcXVlc3RzEiwucGVuc3RvY2suYWNjb3VudGluZy52MS5XYXRjaFJlcXVlc3RzUmVxdWVzdBotLnBlbnN0b2NrLmFjY291bnRpbmcudjEuV2F0Y2hSZXF1ZXN0c1Jlc3BvbnNlIgOQAgEwARJqCgpXYXRjaFNwZW5kEikucGVuc3RvY2suYWNjb3VudGluZy52MS5XYXRjaFNwZW5kUmVxdWVzdBoqLnBlbnN0b2NrLmFjY291bnRpbmcudjEuV2F0Y2hTcGVuZFJlc3BvbnNlIgOQAgEwARJ2Cg5FeHBvcnRSZXF1ZXN0cxItLnBlbnN0b2NrLmFjY291bnRpbmcudjEuRXhwb3J0UmVxdWVzdHNSZXF1ZXN0Gi4ucGVuc3RvY2suYWNjb3VudGluZy52MS5FeHBvcnRSZXF1ZXN0c1Jlc3BvbnNlIgOQAgEwAWIGcHJvdG8z", [file_google_protobuf_timestamp, file_penstock_type_v1_usage, file_penstock_usage_v1_usage_event]);
 
 /**
  * IngestRequest adds events.
@@ -61,6 +61,90 @@ export const IngestResponseSchema: GenMessage<IngestResponse> = /*@__PURE__*/
   messageDesc(file_penstock_accounting_v1_accounting_service, 1);
 
 /**
+ * RequestFilter chooses requests or their usage. Fields that are set must all match; empty ones match everything.
+ *
+ * @generated from message penstock.accounting.v1.RequestFilter
+ */
+export type RequestFilter = Message<"penstock.accounting.v1.RequestFilter"> & {
+  /**
+   * The organisation's id.
+   *
+   * @generated from field: string organization_id = 1;
+   */
+  organizationId: string;
+
+  /**
+   * The team's id.
+   *
+   * @generated from field: string team_id = 2;
+   */
+  teamId: string;
+
+  /**
+   * The key's id.
+   *
+   * @generated from field: string key_id = 3;
+   */
+  keyId: string;
+
+  /**
+   * The id of the user whose key it was.
+   *
+   * @generated from field: string user_id = 4;
+   */
+  userId: string;
+
+  /**
+   * The provider.
+   *
+   * @generated from field: string provider = 5;
+   */
+  provider: string;
+
+  /**
+   * The provider's own name of the model.
+   *
+   * @generated from field: string model = 6;
+   */
+  model: string;
+
+  /**
+   * The model as the caller named it.
+   *
+   * @generated from field: string requested_model = 7;
+   */
+  requestedModel: string;
+
+  /**
+   * How it ended. Unspecified matches everything.
+   *
+   * @generated from field: penstock.usage.v1.Outcome outcome = 8;
+   */
+  outcome: Outcome;
+
+  /**
+   * The name of a tag that must be there.
+   *
+   * @generated from field: string tag_name = 9;
+   */
+  tagName: string;
+
+  /**
+   * The value of that tag. Empty takes any value. Refused without tag_name.
+   *
+   * @generated from field: string tag_value = 10;
+   */
+  tagValue: string;
+};
+
+/**
+ * Describes the message penstock.accounting.v1.RequestFilter.
+ * Use `create(RequestFilterSchema)` to create a new message.
+ */
+export const RequestFilterSchema: GenMessage<RequestFilter> = /*@__PURE__*/
+  messageDesc(file_penstock_accounting_v1_accounting_service, 2);
+
+/**
  * QueryUsageRequest asks for sums.
  *
  * @generated from message penstock.accounting.v1.QueryUsageRequest
@@ -88,18 +172,19 @@ export type QueryUsageRequest = Message<"penstock.accounting.v1.QueryUsageReques
   groupBy: Dimension[];
 
   /**
-   * Only this key's usage. Empty means all keys.
+   * Whose usage to sum. Unset sums all that the caller may see.
    *
-   * @generated from field: string key_id = 4;
+   * @generated from field: penstock.accounting.v1.RequestFilter filter = 6;
    */
-  keyId: string;
+  filter?: RequestFilter | undefined;
 
   /**
-   * Only this team's usage. Empty means all teams.
+   * The tag that DIMENSION_TAG groups by; required with it. Each attempt counts for at most 8 of its tags, in order of
+   * name, whose names and values are cut at 100 characters.
    *
-   * @generated from field: string team_id = 5;
+   * @generated from field: string tag_name = 7;
    */
-  teamId: string;
+  tagName: string;
 };
 
 /**
@@ -107,7 +192,7 @@ export type QueryUsageRequest = Message<"penstock.accounting.v1.QueryUsageReques
  * Use `create(QueryUsageRequestSchema)` to create a new message.
  */
 export const QueryUsageRequestSchema: GenMessage<QueryUsageRequest> = /*@__PURE__*/
-  messageDesc(file_penstock_accounting_v1_accounting_service, 2);
+  messageDesc(file_penstock_accounting_v1_accounting_service, 3);
 
 /**
  * QueryUsageResponse holds sums.
@@ -121,6 +206,13 @@ export type QueryUsageResponse = Message<"penstock.accounting.v1.QueryUsageRespo
    * @generated from field: repeated penstock.accounting.v1.UsageRow rows = 1;
    */
   rows: UsageRow[];
+
+  /**
+   * True when there were more than 10,000 groups and the cheapest were left out.
+   *
+   * @generated from field: bool truncated = 2;
+   */
+  truncated: boolean;
 };
 
 /**
@@ -128,7 +220,7 @@ export type QueryUsageResponse = Message<"penstock.accounting.v1.QueryUsageRespo
  * Use `create(QueryUsageResponseSchema)` to create a new message.
  */
 export const QueryUsageResponseSchema: GenMessage<QueryUsageResponse> = /*@__PURE__*/
-  messageDesc(file_penstock_accounting_v1_accounting_service, 3);
+  messageDesc(file_penstock_accounting_v1_accounting_service, 4);
 
 /**
  * UsageRow is the sum of one group.
@@ -177,7 +269,7 @@ export type UsageRow = Message<"penstock.accounting.v1.UsageRow"> & {
  * Use `create(UsageRowSchema)` to create a new message.
  */
 export const UsageRowSchema: GenMessage<UsageRow> = /*@__PURE__*/
-  messageDesc(file_penstock_accounting_v1_accounting_service, 4);
+  messageDesc(file_penstock_accounting_v1_accounting_service, 5);
 
 /**
  * ListRequestsRequest asks for requests.
@@ -200,25 +292,39 @@ export type ListRequestsRequest = Message<"penstock.accounting.v1.ListRequestsRe
   pageToken: string;
 
   /**
-   * Only this key's requests. Empty means all keys.
+   * Which requests to list. Unset lists all that the caller may see.
    *
-   * @generated from field: string key_id = 3;
+   * @generated from field: penstock.accounting.v1.RequestFilter filter = 6;
    */
-  keyId: string;
+  filter?: RequestFilter | undefined;
 
   /**
-   * Only requests that ended so. Unspecified means all.
+   * Only requests that were started at this moment or later. Unset means all.
    *
-   * @generated from field: penstock.usage.v1.Outcome outcome = 4;
+   * @generated from field: google.protobuf.Timestamp start_time = 7;
    */
-  outcome: Outcome;
+  startTime?: Timestamp | undefined;
 
   /**
-   * Only requests that named this model. Empty means all models.
+   * Only requests that were started before this moment. Unset means all.
    *
-   * @generated from field: string requested_model = 5;
+   * @generated from field: google.protobuf.Timestamp end_time = 8;
    */
-  requestedModel: string;
+  endTime?: Timestamp | undefined;
+
+  /**
+   * Only requests whose last attempt cost at least so many nano-US-dollars.
+   *
+   * @generated from field: int64 min_cost_nanos_usd = 9;
+   */
+  minCostNanosUsd: bigint;
+
+  /**
+   * Only the request with this id. Empty means all.
+   *
+   * @generated from field: string request_id = 10;
+   */
+  requestId: string;
 };
 
 /**
@@ -226,7 +332,7 @@ export type ListRequestsRequest = Message<"penstock.accounting.v1.ListRequestsRe
  * Use `create(ListRequestsRequestSchema)` to create a new message.
  */
 export const ListRequestsRequestSchema: GenMessage<ListRequestsRequest> = /*@__PURE__*/
-  messageDesc(file_penstock_accounting_v1_accounting_service, 5);
+  messageDesc(file_penstock_accounting_v1_accounting_service, 6);
 
 /**
  * ListRequestsResponse lists requests.
@@ -254,7 +360,7 @@ export type ListRequestsResponse = Message<"penstock.accounting.v1.ListRequestsR
  * Use `create(ListRequestsResponseSchema)` to create a new message.
  */
 export const ListRequestsResponseSchema: GenMessage<ListRequestsResponse> = /*@__PURE__*/
-  messageDesc(file_penstock_accounting_v1_accounting_service, 6);
+  messageDesc(file_penstock_accounting_v1_accounting_service, 7);
 
 /**
  * GetRequestRequest names a request.
@@ -275,7 +381,7 @@ export type GetRequestRequest = Message<"penstock.accounting.v1.GetRequestReques
  * Use `create(GetRequestRequestSchema)` to create a new message.
  */
 export const GetRequestRequestSchema: GenMessage<GetRequestRequest> = /*@__PURE__*/
-  messageDesc(file_penstock_accounting_v1_accounting_service, 7);
+  messageDesc(file_penstock_accounting_v1_accounting_service, 8);
 
 /**
  * GetRequestResponse is a request.
@@ -296,6 +402,20 @@ export type GetRequestResponse = Message<"penstock.accounting.v1.GetRequestRespo
    * @generated from field: int64 cost_nanos_usd = 2;
    */
   costNanosUsd: bigint;
+
+  /**
+   * What happened, in order of time.
+   *
+   * @generated from field: repeated penstock.accounting.v1.TimelineEntry timeline = 3;
+   */
+  timeline: TimelineEntry[];
+
+  /**
+   * Costs that were corrected after the attempts were recorded, oldest first.
+   *
+   * @generated from field: repeated penstock.accounting.v1.CostChange cost_changes = 4;
+   */
+  costChanges: CostChange[];
 };
 
 /**
@@ -303,7 +423,119 @@ export type GetRequestResponse = Message<"penstock.accounting.v1.GetRequestRespo
  * Use `create(GetRequestResponseSchema)` to create a new message.
  */
 export const GetRequestResponseSchema: GenMessage<GetRequestResponse> = /*@__PURE__*/
-  messageDesc(file_penstock_accounting_v1_accounting_service, 8);
+  messageDesc(file_penstock_accounting_v1_accounting_service, 9);
+
+/**
+ * TimelineEntry is one moment of a request.
+ *
+ * @generated from message penstock.accounting.v1.TimelineEntry
+ */
+export type TimelineEntry = Message<"penstock.accounting.v1.TimelineEntry"> & {
+  /**
+   * When it was.
+   *
+   * @generated from field: google.protobuf.Timestamp time = 1;
+   */
+  time?: Timestamp | undefined;
+
+  /**
+   * What happened.
+   *
+   * @generated from field: penstock.accounting.v1.TimelineKind kind = 2;
+   */
+  kind: TimelineKind;
+
+  /**
+   * The attempt that it happened to.
+   *
+   * @generated from field: string attempt_id = 3;
+   */
+  attemptId: string;
+
+  /**
+   * That attempt's place among those of the request, from 0.
+   *
+   * @generated from field: int32 attempt_index = 4;
+   */
+  attemptIndex: number;
+};
+
+/**
+ * Describes the message penstock.accounting.v1.TimelineEntry.
+ * Use `create(TimelineEntrySchema)` to create a new message.
+ */
+export const TimelineEntrySchema: GenMessage<TimelineEntry> = /*@__PURE__*/
+  messageDesc(file_penstock_accounting_v1_accounting_service, 10);
+
+/**
+ * CostChange is a correction of what an attempt cost.
+ *
+ * @generated from message penstock.accounting.v1.CostChange
+ */
+export type CostChange = Message<"penstock.accounting.v1.CostChange"> & {
+  /**
+   * The attempt.
+   *
+   * @generated from field: string attempt_id = 1;
+   */
+  attemptId: string;
+
+  /**
+   * When it was corrected.
+   *
+   * @generated from field: google.protobuf.Timestamp time = 2;
+   */
+  time?: Timestamp | undefined;
+
+  /**
+   * What it cost before, in nano-US-dollars.
+   *
+   * @generated from field: int64 old_cost_nanos_usd = 3;
+   */
+  oldCostNanosUsd: bigint;
+
+  /**
+   * Where the prices of the old cost came from.
+   *
+   * @generated from field: string old_price_source = 4;
+   */
+  oldPriceSource: string;
+
+  /**
+   * What it has cost since, in nano-US-dollars.
+   *
+   * @generated from field: int64 new_cost_nanos_usd = 5;
+   */
+  newCostNanosUsd: bigint;
+
+  /**
+   * Where the prices of the new cost came from.
+   *
+   * @generated from field: string new_price_source = 6;
+   */
+  newPriceSource: string;
+
+  /**
+   * Why it was corrected, in the words of who did it.
+   *
+   * @generated from field: string reason = 7;
+   */
+  reason: string;
+
+  /**
+   * The key of who corrected it. Empty when a service of the mesh did.
+   *
+   * @generated from field: string actor_key_id = 8;
+   */
+  actorKeyId: string;
+};
+
+/**
+ * Describes the message penstock.accounting.v1.CostChange.
+ * Use `create(CostChangeSchema)` to create a new message.
+ */
+export const CostChangeSchema: GenMessage<CostChange> = /*@__PURE__*/
+  messageDesc(file_penstock_accounting_v1_accounting_service, 11);
 
 /**
  * SumLeasesRequest names leases.
@@ -324,7 +556,7 @@ export type SumLeasesRequest = Message<"penstock.accounting.v1.SumLeasesRequest"
  * Use `create(SumLeasesRequestSchema)` to create a new message.
  */
 export const SumLeasesRequestSchema: GenMessage<SumLeasesRequest> = /*@__PURE__*/
-  messageDesc(file_penstock_accounting_v1_accounting_service, 9);
+  messageDesc(file_penstock_accounting_v1_accounting_service, 12);
 
 /**
  * SumLeasesResponse holds sums.
@@ -345,7 +577,197 @@ export type SumLeasesResponse = Message<"penstock.accounting.v1.SumLeasesRespons
  * Use `create(SumLeasesResponseSchema)` to create a new message.
  */
 export const SumLeasesResponseSchema: GenMessage<SumLeasesResponse> = /*@__PURE__*/
-  messageDesc(file_penstock_accounting_v1_accounting_service, 10);
+  messageDesc(file_penstock_accounting_v1_accounting_service, 13);
+
+/**
+ * WatchRequestsRequest asks for requests as they end.
+ *
+ * @generated from message penstock.accounting.v1.WatchRequestsRequest
+ */
+export type WatchRequestsRequest = Message<"penstock.accounting.v1.WatchRequestsRequest"> & {
+  /**
+   * Which requests to send. Unset sends all that the caller may see.
+   *
+   * @generated from field: penstock.accounting.v1.RequestFilter filter = 1;
+   */
+  filter?: RequestFilter | undefined;
+};
+
+/**
+ * Describes the message penstock.accounting.v1.WatchRequestsRequest.
+ * Use `create(WatchRequestsRequestSchema)` to create a new message.
+ */
+export const WatchRequestsRequestSchema: GenMessage<WatchRequestsRequest> = /*@__PURE__*/
+  messageDesc(file_penstock_accounting_v1_accounting_service, 14);
+
+/**
+ * WatchRequestsResponse brings requests.
+ *
+ * @generated from message penstock.accounting.v1.WatchRequestsResponse
+ */
+export type WatchRequestsResponse = Message<"penstock.accounting.v1.WatchRequestsResponse"> & {
+  /**
+   * The events that ended requests, in the order in which the ledger took them; none in the first message, which says
+   * that the stream has begun.
+   *
+   * @generated from field: repeated penstock.usage.v1.UsageEvent requests = 1;
+   */
+  requests: UsageEvent[];
+};
+
+/**
+ * Describes the message penstock.accounting.v1.WatchRequestsResponse.
+ * Use `create(WatchRequestsResponseSchema)` to create a new message.
+ */
+export const WatchRequestsResponseSchema: GenMessage<WatchRequestsResponse> = /*@__PURE__*/
+  messageDesc(file_penstock_accounting_v1_accounting_service, 15);
+
+/**
+ * WatchSpendRequest asks for sums as they change.
+ *
+ * @generated from message penstock.accounting.v1.WatchSpendRequest
+ */
+export type WatchSpendRequest = Message<"penstock.accounting.v1.WatchSpendRequest"> & {
+  /**
+   * Whose usage to sum. Unset sums all that the caller may see.
+   *
+   * @generated from field: penstock.accounting.v1.RequestFilter filter = 1;
+   */
+  filter?: RequestFilter | undefined;
+
+  /**
+   * What to group by, in order. Empty sums everything.
+   *
+   * @generated from field: repeated penstock.accounting.v1.Dimension group_by = 2;
+   */
+  groupBy: Dimension[];
+
+  /**
+   * The tag that DIMENSION_TAG groups by; required with it.
+   *
+   * @generated from field: string tag_name = 3;
+   */
+  tagName: string;
+
+  /**
+   * The first moment, rounded down to the hour. Unset means the beginning of the UTC day in which the call was made.
+   *
+   * @generated from field: google.protobuf.Timestamp start_time = 4;
+   */
+  startTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message penstock.accounting.v1.WatchSpendRequest.
+ * Use `create(WatchSpendRequestSchema)` to create a new message.
+ */
+export const WatchSpendRequestSchema: GenMessage<WatchSpendRequest> = /*@__PURE__*/
+  messageDesc(file_penstock_accounting_v1_accounting_service, 16);
+
+/**
+ * WatchSpendResponse holds all sums as they are now; it replaces the one before.
+ *
+ * @generated from message penstock.accounting.v1.WatchSpendResponse
+ */
+export type WatchSpendResponse = Message<"penstock.accounting.v1.WatchSpendResponse"> & {
+  /**
+   * One row for each group, the most expensive first, at most 1,000.
+   *
+   * @generated from field: repeated penstock.accounting.v1.UsageRow rows = 1;
+   */
+  rows: UsageRow[];
+
+  /**
+   * True when there were more groups and the cheapest were left out.
+   *
+   * @generated from field: bool truncated = 2;
+   */
+  truncated: boolean;
+
+  /**
+   * When the sums were read.
+   *
+   * @generated from field: google.protobuf.Timestamp time = 3;
+   */
+  time?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message penstock.accounting.v1.WatchSpendResponse.
+ * Use `create(WatchSpendResponseSchema)` to create a new message.
+ */
+export const WatchSpendResponseSchema: GenMessage<WatchSpendResponse> = /*@__PURE__*/
+  messageDesc(file_penstock_accounting_v1_accounting_service, 17);
+
+/**
+ * ExportRequestsRequest asks for a file.
+ *
+ * @generated from message penstock.accounting.v1.ExportRequestsRequest
+ */
+export type ExportRequestsRequest = Message<"penstock.accounting.v1.ExportRequestsRequest"> & {
+  /**
+   * Which requests to write. Unset writes all that the caller may see.
+   *
+   * @generated from field: penstock.accounting.v1.RequestFilter filter = 1;
+   */
+  filter?: RequestFilter | undefined;
+
+  /**
+   * Only requests that were started at this moment or later. Unset means all.
+   *
+   * @generated from field: google.protobuf.Timestamp start_time = 2;
+   */
+  startTime?: Timestamp | undefined;
+
+  /**
+   * Only requests that were started before this moment. Unset means until now.
+   *
+   * @generated from field: google.protobuf.Timestamp end_time = 3;
+   */
+  endTime?: Timestamp | undefined;
+
+  /**
+   * The form of the file.
+   *
+   * @generated from field: penstock.accounting.v1.ExportFormat format = 4;
+   */
+  format: ExportFormat;
+
+  /**
+   * True for a line for each attempt, also those that another attempt followed; false for a line for each request.
+   *
+   * @generated from field: bool all_attempts = 5;
+   */
+  allAttempts: boolean;
+};
+
+/**
+ * Describes the message penstock.accounting.v1.ExportRequestsRequest.
+ * Use `create(ExportRequestsRequestSchema)` to create a new message.
+ */
+export const ExportRequestsRequestSchema: GenMessage<ExportRequestsRequest> = /*@__PURE__*/
+  messageDesc(file_penstock_accounting_v1_accounting_service, 18);
+
+/**
+ * ExportRequestsResponse is a piece of the file.
+ *
+ * @generated from message penstock.accounting.v1.ExportRequestsResponse
+ */
+export type ExportRequestsResponse = Message<"penstock.accounting.v1.ExportRequestsResponse"> & {
+  /**
+   * Whole lines in UTF-8, at most about a megabyte.
+   *
+   * @generated from field: bytes data = 1;
+   */
+  data: Uint8Array;
+};
+
+/**
+ * Describes the message penstock.accounting.v1.ExportRequestsResponse.
+ * Use `create(ExportRequestsResponseSchema)` to create a new message.
+ */
+export const ExportRequestsResponseSchema: GenMessage<ExportRequestsResponse> = /*@__PURE__*/
+  messageDesc(file_penstock_accounting_v1_accounting_service, 19);
 
 /**
  * Dimension is what usage can be grouped by. Values are added over time.
@@ -422,6 +844,27 @@ export const Dimension = {
    * @generated from enum value: DIMENSION_ORGANIZATION = 9;
    */
   ORGANIZATION: 9,
+
+  /**
+   * The id of the user whose key it was.
+   *
+   * @generated from enum value: DIMENSION_USER = 10;
+   */
+  USER: 10,
+
+  /**
+   * The value of the tag that tag_name names; usage without that tag is left out.
+   *
+   * @generated from enum value: DIMENSION_TAG = 11;
+   */
+  TAG: 11,
+
+  /**
+   * The UTC month in which attempts were started, as RFC 3339 in UTC.
+   *
+   * @generated from enum value: DIMENSION_MONTH = 12;
+   */
+  MONTH: 12,
 } as const;
 
 /**
@@ -436,6 +879,102 @@ export type Dimension = (typeof Dimension)[keyof typeof Dimension] | UnknownEnum
  */
 export const DimensionSchema: GenEnum<Dimension> = /*@__PURE__*/
   enumDesc(file_penstock_accounting_v1_accounting_service, 0);
+
+/**
+ * TimelineKind is what happened at a moment of a request. Values are added over time.
+ *
+ * @generated from enum penstock.accounting.v1.TimelineKind
+ */
+export const TimelineKind = {
+  /**
+   * Not known.
+   *
+   * @generated from enum value: TIMELINE_KIND_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * An attempt was started.
+   *
+   * @generated from enum value: TIMELINE_KIND_ATTEMPT_STARTED = 1;
+   */
+  ATTEMPT_STARTED: 1,
+
+  /**
+   * The first content of an attempt arrived.
+   *
+   * @generated from enum value: TIMELINE_KIND_FIRST_CONTENT = 2;
+   */
+  FIRST_CONTENT: 2,
+
+  /**
+   * An attempt ended.
+   *
+   * @generated from enum value: TIMELINE_KIND_ATTEMPT_ENDED = 3;
+   */
+  ATTEMPT_ENDED: 3,
+
+  /**
+   * The ledger recorded an attempt.
+   *
+   * @generated from enum value: TIMELINE_KIND_RECORDED = 4;
+   */
+  RECORDED: 4,
+} as const;
+
+/**
+ * TimelineKind is what happened at a moment of a request. Values are added over time.
+ *
+ * @generated from enum penstock.accounting.v1.TimelineKind
+ */
+export type TimelineKind = (typeof TimelineKind)[keyof typeof TimelineKind] | UnknownEnum;
+
+/**
+ * Describes the enum penstock.accounting.v1.TimelineKind.
+ */
+export const TimelineKindSchema: GenEnum<TimelineKind> = /*@__PURE__*/
+  enumDesc(file_penstock_accounting_v1_accounting_service, 1);
+
+/**
+ * ExportFormat is a form of file. Values are added over time.
+ *
+ * @generated from enum penstock.accounting.v1.ExportFormat
+ */
+export const ExportFormat = {
+  /**
+   * CSV.
+   *
+   * @generated from enum value: EXPORT_FORMAT_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * RFC 4180 with a line of names; texts that a spreadsheet would run as a formula begin with an apostrophe.
+   *
+   * @generated from enum value: EXPORT_FORMAT_CSV = 1;
+   */
+  CSV: 1,
+
+  /**
+   * One JSON object a line: the event in its proto3 JSON encoding.
+   *
+   * @generated from enum value: EXPORT_FORMAT_JSON_LINES = 2;
+   */
+  JSON_LINES: 2,
+} as const;
+
+/**
+ * ExportFormat is a form of file. Values are added over time.
+ *
+ * @generated from enum penstock.accounting.v1.ExportFormat
+ */
+export type ExportFormat = (typeof ExportFormat)[keyof typeof ExportFormat] | UnknownEnum;
+
+/**
+ * Describes the enum penstock.accounting.v1.ExportFormat.
+ */
+export const ExportFormatSchema: GenEnum<ExportFormat> = /*@__PURE__*/
+  enumDesc(file_penstock_accounting_v1_accounting_service, 2);
 
 /**
  * AccountingService keeps the ledger: one row for each attempt. It is never on the path of a request.
@@ -455,8 +994,9 @@ export const AccountingService: GenService<{
     output: typeof IngestResponseSchema;
   },
   /**
-   * Sums usage and cost, grouped. May be repeated. Fails with INVALID_ARGUMENT for an unknown grouping or a time range
-   * that is empty or longer than 366 days.
+   * Sums usage and cost, grouped, from sums that are kept ready: the time it takes does not depend on the number of
+   * requests. May be repeated. Fails with INVALID_ARGUMENT for an unknown grouping, a time range that is empty or longer
+   * than 366 days, or two different tags; with PERMISSION_DENIED for what the caller may not see.
    *
    * @generated from rpc penstock.accounting.v1.AccountingService.QueryUsage
    */
@@ -466,7 +1006,8 @@ export const AccountingService: GenService<{
     output: typeof QueryUsageResponseSchema;
   },
   /**
-   * Lists requests, newest first. May be repeated. Fails with INVALID_ARGUMENT for a bad page token.
+   * Lists requests, newest first. May be repeated. Fails with INVALID_ARGUMENT for a bad page token, and with
+   * PERMISSION_DENIED for what the caller may not see.
    *
    * @generated from rpc penstock.accounting.v1.AccountingService.ListRequests
    */
@@ -476,7 +1017,7 @@ export const AccountingService: GenService<{
     output: typeof ListRequestsResponseSchema;
   },
   /**
-   * Returns one request with all its attempts. May be repeated. Fails with NOT_FOUND.
+   * Returns one request with all its attempts. May be repeated. Fails with NOT_FOUND, also when the caller may not see it.
    *
    * @generated from rpc penstock.accounting.v1.AccountingService.GetRequest
    */
@@ -495,6 +1036,41 @@ export const AccountingService: GenService<{
     methodKind: "unary";
     input: typeof SumLeasesRequestSchema;
     output: typeof SumLeasesResponseSchema;
+  },
+  /**
+   * Streams requests as they enter the ledger, within a second, from whichever process; what was there before is not
+   * sent. Ends with UNAVAILABLE when the caller reads more slowly than requests come, or the process stops; a caller
+   * that starts again asks ListRequests for what it missed. May be repeated.
+   *
+   * @generated from rpc penstock.accounting.v1.AccountingService.WatchRequests
+   */
+  watchRequests: {
+    methodKind: "server_streaming";
+    input: typeof WatchRequestsRequestSchema;
+    output: typeof WatchRequestsResponseSchema;
+  },
+  /**
+   * Streams the sums of a running period: once at the start, then whenever they have changed, at most once a second. A
+   * caller that reads slowly gets fewer and newer sums. Fails as QueryUsage does; ends with UNAVAILABLE when the process
+   * stops. May be repeated.
+   *
+   * @generated from rpc penstock.accounting.v1.AccountingService.WatchSpend
+   */
+  watchSpend: {
+    methodKind: "server_streaming";
+    input: typeof WatchSpendRequestSchema;
+    output: typeof WatchSpendResponseSchema;
+  },
+  /**
+   * Streams a file of requests, newest first, in pieces that are read one after another. May be repeated. Fails with
+   * INVALID_ARGUMENT for an unknown format.
+   *
+   * @generated from rpc penstock.accounting.v1.AccountingService.ExportRequests
+   */
+  exportRequests: {
+    methodKind: "server_streaming";
+    input: typeof ExportRequestsRequestSchema;
+    output: typeof ExportRequestsResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_penstock_accounting_v1_accounting_service, 0);
