@@ -30,6 +30,8 @@ export class Account {
   readonly provider: string | undefined;
   /** What the budget had left for any lease when the store last told; undefined before. */
   roomNanosUsd: bigint | undefined;
+  /** What top-ups have added to its limit, as the store last told. */
+  extraNanosUsd = 0n;
   /** What this process may decide about; undefined until it is first needed, and after it was given back. */
   slice: Slice | undefined;
   /** When a request last used it, in milliseconds. */
@@ -37,6 +39,8 @@ export class Account {
   /** When the store last answered for it, in milliseconds. */
   lastSyncMs = 0;
   isSyncing = false;
+  /** Whether what is available of the slice is to be given back, because the limit has changed. */
+  isLimitStale = false;
   #waiters: Waiter[] = [];
 
   constructor(budgetId: string, rule?: BudgetRule) {

@@ -98,8 +98,9 @@ function exhausted(budget: BudgetCounter | undefined): ConnectError {
   if (budget === undefined) {
     return gatewayError(ErrorReason.BUDGET_EXHAUSTED, "The budget does not cover this request.");
   }
-  const { label, account, limitNanosUsd: limit, window, endMs } = budget;
+  const { label, account, window, endMs } = budget;
   const { roomNanosUsd: room } = account;
+  const limit = budget.limitNanosUsd + account.extraNanosUsd;
   return gatewayError(
     ErrorReason.BUDGET_EXHAUSTED,
     `The ${window === "lifetime" ? "" : `${window}'s `}budget of the ${nameOf(label)} does not cover this request.`,

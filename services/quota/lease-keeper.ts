@@ -1,4 +1,5 @@
 import { Account, type BudgetRule, type Waiter } from "./budget-account.ts";
+import { limitBudgetPrefix } from "./limits/limit-book.ts";
 import { Slice } from "./slice.ts";
 import type { BudgetStore, LeaseSync, LeaseSyncResult } from "./store/store.ts";
 import { withDeadline } from "./with-deadline.ts";
@@ -126,6 +127,10 @@ export class LeaseKeeper {
       if (account.isSyncing) {
         continue;
       }
+      if (account.isLimitStale) {
+        account.isLimitStale = false;
+        account.slice?.giveUpAvailable();
+      }
       if (account.slice?.isDirty === true || nowMs - account.lastSyncMs >= extendMs || closes(account)) {
         due.push(account);
       } else {
@@ -144,7 +149,25 @@ export class LeaseKeeper {
 
   /** Tells the store all about some budgets and gives back what is available of them, so that a new limit applies. */
   async giveBack(budgetIds: readonly string[]): Promise<void> {
-    const accounts = budgetIds.flatMap((id) => this.#accounts.get(id) ?? []).filter((each) => !each.isSyncing);
+    await this.#giveBack(budgetIds.flatMap((id) => this.#accounts.get(id) ?? []));
+  }
+
+  /** As giveBack, for all budgets of a limit, which allows another amount from now on. */
+  async setLimit(limitId: string, limitNanosUsd: bigint): Promise<void> {
+    const prefix = limitBudgetPrefix(limitId);
+    const accounts = [...this.#accounts.values()].filter(({ budgetId }) => budgetId.startsWith(prefix));
+    for (const account of accounts) {
+      account.limitNanosUsd = limitNanosUsd;
+    }
+    await this.#giveBack(accounts);
+  }
+
+  async #giveBack(all: readonly Account[]): Promise<void> {
+    const accounts = all.filter((account) => !account.isSyncing);
+    for (const account of all) {
+      // What is on its way to the store is told by the next flush.
+      account.isLimitStale = account.isSyncing;
+    }
     for (const account of accounts) {
       account.slice?.giveUpAvailable();
     }
@@ -322,6 +345,7 @@ export class LeaseKeeper {
           slice.setGranted(result.granted);
         }
         account.roomNanosUsd = result.room;
+        account.extraNanosUsd = result.extra;
         this.#deps.onRoom?.(account, result.room);
         return result.room;
       case "lost":

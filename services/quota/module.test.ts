@@ -13,6 +13,7 @@ import { createMesh } from "#kit/mesh/create-mesh.ts";
 import { startTestPostgres } from "#kit/testing/postgres.ts";
 import { digestCredential } from "./key-credential.ts";
 import { type BootstrapSecrets, createQuotaModule, quotaConfig } from "./module.ts";
+import { ledgerOf } from "./testing.ts";
 
 const postgres = await startTestPostgres();
 const stops: (() => Promise<void>)[] = [];
@@ -258,15 +259,7 @@ interface StartOptions {
 
 async function start(databaseUrl: string, options: StartOptions = {}) {
   const mesh = createMesh({ addresses: { resolve: () => undefined } });
-  mesh.serve(AccountingService, {
-    ingest: () => ({}),
-    queryUsage: () => ({}),
-    listRequests: () => ({}),
-    getRequest: () => ({}),
-    sumLeases: (req) => ({
-      costNanosUsd: Object.fromEntries(req.leaseIds.map((id) => [id, options.ledger?.get(id) ?? 0n])),
-    }),
-  });
+  mesh.serve(AccountingService, ledgerOf(options.ledger ?? new Map()));
   let secrets: BootstrapSecrets = { adminKey: undefined, firstKey: undefined };
   const module = createQuotaModule({
     mesh,

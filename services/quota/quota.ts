@@ -84,7 +84,15 @@ export class Quota {
 
   /** Replaces the limits beside those of keys. Callers learn anew which keys have what. */
   setRules(rules: readonly LimitRule[]): void {
+    const before = new Map(this.book.rules.map((rule) => [rule.id, rule.metric]));
     this.book.setRules(rules);
+    for (const { id, metric } of rules) {
+      const known = before.get(id);
+      if (metric.kind === "budget" && known?.kind === "budget" && known.nanosUsd !== metric.nanosUsd) {
+        // What this process has taken of the budget must not outlive a lower limit.
+        this.keeper.setLimit(id, metric.nanosUsd).catch(this.#deps.onError);
+      }
+    }
     this.endFeeds();
   }
 

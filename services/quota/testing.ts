@@ -1,4 +1,6 @@
 import { randomUUID } from "node:crypto";
+import type { ServiceImpl } from "@connectrpc/connect";
+import { AccountingService } from "#gen/penstock/accounting/v1/accounting_service_pb.ts";
 import { Quota, type QuotaOptions } from "./quota.ts";
 import { createMemoryBudgetStore, MemoryBudgets } from "./store/memory.ts";
 import { createMemoryKeyStore, type MemoryKeyStore } from "./store/memory-keys.ts";
@@ -81,4 +83,16 @@ export function createTestQuota(
     onError: (error) => errors.push(error),
   });
   return { quota, budgets, keys, clock, shared, errors };
+}
+
+/** An accounting service that knows what the ledger holds for leases, and nothing else. */
+export function ledgerOf(leases: ReadonlyMap<string, bigint>): ServiceImpl<typeof AccountingService> {
+  const methods: Record<string, unknown> = Object.fromEntries(
+    AccountingService.methods.map(({ localName }) => [localName, () => ({})]),
+  );
+  methods["sumLeases"] = ({ leaseIds }: { readonly leaseIds: readonly string[] }) => ({
+    costNanosUsd: Object.fromEntries(leaseIds.map((id) => [id, leases.get(id) ?? 0n])),
+  });
+  // Each method was added above; quota calls no other than this one.
+  return methods as ServiceImpl<typeof AccountingService>;
 }

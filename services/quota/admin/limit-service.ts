@@ -5,7 +5,7 @@ import { ErrorReason } from "#gen/penstock/type/v1/error_pb.ts";
 import type { Actor } from "#kit/auth/actor.ts";
 import { gatewayError } from "#kit/errors/gateway-error.ts";
 import { periodAt } from "../limits/budget-period.ts";
-import { limitBudgetId } from "../limits/limit-book.ts";
+import { limitBudgetId, limitBudgetPrefix } from "../limits/limit-book.ts";
 import type { LimitRule } from "../limits/limit-rule.ts";
 import type { Place, StoredLimit } from "../store/admin-store.ts";
 import { auditOf, callerOf } from "./caller.ts";
@@ -191,7 +191,7 @@ export function createLimitService(deps: LimitServiceDeps): ServiceImpl<typeof L
             { id, limitNanosUsd: metric.nanosUsd, amountNanosUsd },
           );
           if (result.kind === "repeated") {
-            const isSameTopUp = result.budgetId.startsWith(`limit:${rule.id}:${value}`);
+            const isSameTopUp = result.budgetId.startsWith(`${limitBudgetPrefix(rule.id)}${value}`);
             if (!isSameTopUp || result.amountNanosUsd !== amountNanosUsd) {
               throw invalid("idempotency_key", "names another top-up");
             }

@@ -180,7 +180,12 @@ export class LimitBook {
 
 /** The id of the budget of one value under a rule, in one window. */
 export function limitBudgetId(limitId: string, value: string, period: BudgetPeriod): string {
-  return `limit:${limitId}:${value}${period.name === "" ? "" : `:${period.name}`}`;
+  return `${limitBudgetPrefix(limitId)}${value}${period.name === "" ? "" : `:${period.name}`}`;
+}
+
+/** How the ids of all budgets under a rule begin. */
+export function limitBudgetPrefix(limitId: string): string {
+  return `limit:${limitId}:`;
 }
 
 /** Whole shares that add up to the limit; but no process has nothing, or what reaches it would never be admitted. */

@@ -208,7 +208,7 @@ function next(lease: LeaseSync, granted: bigint): LeaseSync {
 }
 
 function synced(granted: bigint, room: bigint): LeaseSyncResult {
-  return { kind: "synced", granted, room };
+  return { kind: "synced", granted, room, extra: 0n };
 }
 
 async function syncOne(store: BudgetStore, sync: LeaseSync): Promise<LeaseSyncResult> {

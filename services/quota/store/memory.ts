@@ -2,6 +2,8 @@ import type { BudgetState, BudgetStore, ForwardedSettlement, LeaseSync, LeaseSyn
 
 interface Budget {
   limit: bigint | undefined;
+  /** What top-ups have added. */
+  extra: bigint;
   spent: bigint;
   leased: bigint;
 }
@@ -33,10 +35,19 @@ export class MemoryBudgets {
   setLimit(budgetId: string, limit: bigint | undefined): void {
     const budget = this.budgets.get(budgetId);
     if (budget === undefined) {
-      this.budgets.set(budgetId, { limit, spent: 0n, leased: 0n });
+      this.budgets.set(budgetId, { limit, extra: 0n, spent: 0n, leased: 0n });
     } else {
       budget.limit = limit;
     }
+  }
+
+  /** Adds to a budget that is there. */
+  topUp(budgetId: string, nanosUsd: bigint): void {
+    const budget = this.budgets.get(budgetId);
+    if (budget === undefined) {
+      throw new Error("there is no such budget");
+    }
+    budget.extra += nanosUsd;
   }
 }
 
@@ -138,7 +149,9 @@ function applySync(
   }
   const base = sync.close ? sync.spent : max(sync.granted, sync.spent + sync.held);
   let room =
-    budget.limit === undefined ? 1n << 62n : budget.limit - budget.spent - budget.leased + lease.granted - base;
+    budget.limit === undefined
+      ? 1n << 62n
+      : budget.limit + budget.extra - budget.spent - budget.leased + lease.granted - base;
   let more = 0n;
   if (sync.need > 0n && room > 0n && room >= sync.minimum && !sync.close) {
     more = min(room, max(sync.need, min(room / 8n, sync.maximum)));
@@ -154,7 +167,7 @@ function applySync(
   lease.expireMs = expireMs;
   lease.closeMs = nowMs;
   lease.checkMs = nowMs + checkMs;
-  return { kind: "synced", granted: lease.granted, room };
+  return { kind: "synced", granted: lease.granted, room, extra: budget.extra };
 }
 
 function reconcile(shared: MemoryBudgets, leaseId: string, ledger: bigint, graceMs: number, nowMs: number): bigint {

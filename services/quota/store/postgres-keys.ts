@@ -109,6 +109,8 @@ export async function findKeyOfCall(
   madeBy: string,
   idempotencyKey: string,
 ): Promise<StoredKey | undefined> {
+  // Calls of one name take turns, so that the second finds what the first has made.
+  await client.query("SELECT pg_advisory_xact_lock(hashtextextended($1, 1))", [`${madeBy}\n${idempotencyKey}`]);
   const { rows } = await client.query<KeyRow>(`${selectKeys} WHERE k.made_by = $1 AND k.idempotency_key = $2`, [
     madeBy,
     idempotencyKey,
