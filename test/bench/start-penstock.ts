@@ -77,6 +77,10 @@ export async function startPenstock(options: PenstockOptions): Promise<StartedPe
     readyLine: /^(?:ingress +)?url +(http:\/\/\S+)$/,
   });
   const url = process_.ready;
+  await waitUntil(
+    async () => (await fetch(`${url}/readyz`)).ok,
+    () => "every process of the mesh to be there",
+  );
   const otherPids = (): readonly number[] => processTree(process_.pid, isOther);
   const pids = processTree(process_.pid, (name) => !isOther(name));
   for (const pid of pids) {
