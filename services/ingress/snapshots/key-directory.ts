@@ -90,7 +90,11 @@ export class KeyDirectory {
       );
       if (key !== undefined) {
         this.#put(key);
-        return this.#usable(this.#byDigest.get(digest) ?? key, digest, credential);
+      }
+      // A later revision that is known already may not have this credential any more.
+      const known = this.#byDigest.get(digest);
+      if (known !== undefined) {
+        return this.#usable(known, digest, credential);
       }
     } catch (error) {
       if (ConnectError.from(error).code !== Code.NotFound) {
