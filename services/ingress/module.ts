@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { CacheService } from "#gen/penstock/cache/v1/cache_service_pb.ts";
 import { GatewayService } from "#gen/penstock/gateway/v1/gateway_service_pb.ts";
+import { OwnedObjectService } from "#gen/penstock/owned/v1/owned_object_service_pb.ts";
 import { QuotaService } from "#gen/penstock/quota/v1/quota_service_pb.ts";
 import { RouterService } from "#gen/penstock/router/v1/router_service_pb.ts";
 import type { Live } from "#kit/config/create-live-config.ts";
@@ -10,14 +11,20 @@ import { leaveOnAbort } from "#kit/mesh/leave-on-abort.ts";
 import type { Mesh } from "#kit/mesh/mesh.ts";
 import type { Module } from "#kit/modules/module.ts";
 import type { JournalConfig, ServerConfig } from "./config.ts";
+import { createBatchesEndpoints } from "./endpoints/batches.ts";
 import { doors } from "./endpoints/doors.ts";
+import { createFilesEndpoints } from "./endpoints/files.ts";
 import { createGenerationEndpoint } from "./endpoints/generation.ts";
 import { createModelsEndpoints } from "./endpoints/models.ts";
+import { createStoredResponsesEndpoints } from "./endpoints/stored-responses.ts";
 import { createAuthFailureLimiter } from "./http/auth-failure-limiter.ts";
 import { createHttpServer, type HttpServer } from "#kit/http/create-http-server.ts";
 import type { Operation } from "#kit/http/create-operations.ts";
 import { createRequestHandler, type RequestHandler } from "./http/handle-request.ts";
 import { createIngressMetrics } from "./metrics.ts";
+import { createKeeper } from "./owned/ask-keeper.ts";
+import { createKeptThings } from "./owned/kept-things.ts";
+import { createObjectRegistry } from "./owned/object-registry.ts";
 import { createAnswerCache } from "./pipeline/answer-cache.ts";
 import { KeyDirectory } from "./snapshots/key-directory.ts";
 import { ModelDirectory } from "./snapshots/model-directory.ts";
@@ -128,6 +135,7 @@ export function createIngressModule(deps: IngressModuleDeps): IngressModule {
       journalPending: () => journal.pending,
       journalAgeMs: () => journal.oldestPendingAgeMs,
     });
+    const registry = createObjectRegistry(mesh.client(OwnedObjectService));
     const runDeps = {
       models,
       keys,
@@ -148,6 +156,12 @@ export function createIngressModule(deps: IngressModuleDeps): IngressModule {
       maxBodyBytes: deps.server.max_body,
       onOver: metrics.requestOver,
     };
+    const kept = createKeptThings({
+      registry,
+      now: Date.now,
+      onLost: (error) => log.warn({ err: error }, "it could not be remembered what a provider keeps"),
+    });
+    const keptDeps = { ...runDeps, registry, keeper: createKeeper(runDeps) };
     const services = connectNodeAdapter({
       acceptCompression: [],
       readMaxBytes: maxTypedBytes,
@@ -157,7 +171,13 @@ export function createIngressModule(deps: IngressModuleDeps): IngressModule {
       },
     });
     handler = createRequestHandler({
-      endpoints: [...doors.map((door) => createGenerationEndpoint(door, runDeps)), ...createModelsEndpoints(runDeps)],
+      endpoints: [
+        ...doors.map((door) => createGenerationEndpoint(door, { ...runDeps, kept })),
+        ...createModelsEndpoints(runDeps),
+        ...createFilesEndpoints(keptDeps),
+        ...createBatchesEndpoints(keptDeps),
+        ...createStoredResponsesEndpoints(keptDeps),
+      ],
       keys,
       failures: createAuthFailureLimiter(),
       services,

@@ -15,6 +15,7 @@ import type { LimitRule } from "./limits/limit-rule.ts";
 import { type LimitsConfig, rulesOfConfig } from "./limits/limits-config.ts";
 import { type Loop, startLoop } from "./loop.ts";
 import { Quota } from "./quota.ts";
+import { startOwned } from "./owned/start-owned.ts";
 import { reconcileLeases } from "./reconcile.ts";
 import { createQuotaService } from "./service.ts";
 import { createPostgresAdminStore } from "./store/postgres-admin.ts";
@@ -165,6 +166,7 @@ async function startQuota(
     startLoop(() => poll(now()), { intervalMs: pollIntervalMs, onError }),
     startLoop(readLimits, { intervalMs: pollIntervalMs, onError }),
     startLoop(() => shareRates(limits, quota), { intervalMs: heartbeatMs, onError }),
+    await startOwned({ pool, mesh, onError }),
   ];
   const listener = startChangeListener({
     databaseUrl: url,

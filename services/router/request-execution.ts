@@ -269,6 +269,7 @@ export class RequestExecution implements AsyncIterable<ExecuteResponse>, PromptI
           imposedOutputTokens: request.imposedOutputTokens,
           dialectHeaders: request.dialectHeaders,
           contentType: request.contentType,
+          ...(request.keptObject === undefined ? {} : { keptObject: request.keptObject }),
           connectTimeout: timeouts.connect,
           firstTokenTimeout: timeouts.firstToken,
           idleTimeout: timeouts.idle,

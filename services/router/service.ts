@@ -6,11 +6,12 @@ import type { RouterService } from "#gen/penstock/router/v1/router_service_pb.ts
 import { Operation } from "#gen/penstock/type/v1/dialect_pb.ts";
 import { ErrorReason } from "#gen/penstock/type/v1/error_pb.ts";
 import { gatewayError, retryDelayMsOf } from "#kit/errors/gateway-error.ts";
+import { isKeptOperation } from "#kit/operations/is-kept-operation.ts";
 import type { TargetHealth } from "./health/target-health.ts";
 import { modelEntries, modelEntry } from "./model-entries.ts";
 import { type ExecutionDeps, RequestExecution } from "./request-execution.ts";
 import { orderTargets } from "./strategy/order-targets.ts";
-import type { RoutedModel, RoutingTable } from "./targets.ts";
+import type { RoutedModel, RoutingTable, Target } from "./targets.ts";
 import type { TableFeed } from "./table-feed.ts";
 
 /** What the service needs. */
@@ -52,14 +53,38 @@ export function createRouterService(deps: RouterDeps): ServiceImpl<typeof Router
     return model;
   }
 
+  function findKeeper(table: RoutingTable, provider: string): RoutedModel {
+    const keeper = table.findKeeper(provider);
+    if (keeper === undefined) {
+      throw gatewayError(ErrorReason.NOT_FOUND, `The provider ${JSON.stringify(provider)} does not exist.`);
+    }
+    return keeper;
+  }
+
   function order(model: RoutedModel, operation: Operation, pricedOnly: boolean) {
     return orderTargets(model, { random: deps.random, cooling: deps.health.isCooling, operation, pricedOnly });
   }
 
+  /** The targets at a provider alone: what the request refers to is there and nowhere else. */
+  function atProvider(targets: readonly Target[], provider: string): readonly Target[] {
+    const there = targets.filter((target) => target.provider === provider);
+    if (there.length === 0 && targets.length > 0) {
+      throw gatewayError(
+        ErrorReason.UNSUPPORTED_FEATURE,
+        "This model is not at the provider that keeps what the request refers to.",
+        { metadata: { param: "model" } },
+      );
+    }
+    return there;
+  }
+
   return {
     execute(request) {
-      const model = find(deps.feed.current, request.model);
-      return new RequestExecution(request, model, order(model, request.operation, request.pricedOnly), execution);
+      const { operation, provider } = request;
+      const table = deps.feed.current;
+      const model = isKeptOperation(operation) ? findKeeper(table, provider) : find(table, request.model);
+      const targets = order(model, operation, request.pricedOnly);
+      return new RequestExecution(request, model, provider === "" ? targets : atProvider(targets, provider), execution);
     },
     explain(request) {
       const model = find(deps.feed.current, request.model);

@@ -46,6 +46,13 @@ export interface RoutingTable {
   /** The model of a name: a configured one, or `provider/model` of a configured provider. */
   find(name: string): RoutedModel | undefined;
   readonly models: readonly RoutedModel[];
+  /** The configured models and those of other names that were found so far. */
+  known(): readonly RoutedModel[];
+  /**
+   * What stands for a model where there is none: a provider, or all providers in the order of the configuration, of
+   * which those that do not have the operation are passed over. Undefined for an unknown provider.
+   */
+  findKeeper(provider: string): RoutedModel | undefined;
   /** The providers that `provider/model` may name, sorted. */
   readonly providers: readonly string[];
 }
@@ -60,6 +67,9 @@ const plainModel: Pick<RoutedModel, "attempts" | "timeouts"> = {
   attempts: 3,
   timeouts: timeoutsOf({ connect: 3_000, first_token: 120_000, idle: 60_000, total: 900_000 }),
 };
+/** One target does it or nobody: what is kept at two providers would belong to nobody. */
+const oneAttempt: Pick<RoutedModel, "attempts" | "timeouts"> = { ...plainModel, attempts: 1 };
+
 /** Names that callers make up are remembered up to this number. */
 const maxOpenModels = 10_000;
 
@@ -94,8 +104,24 @@ export function buildRoutingTable(
     ]),
   );
   const open = new Map<string, RoutedModel>();
+  const keeperOf = (provider: string): Target => ({
+    id: provider,
+    provider,
+    model: "",
+    weight: 1,
+    route: "",
+    prices: freePrices,
+  });
   return {
+    findKeeper(provider) {
+      if (provider !== "" && !kinds.has(provider)) {
+        return undefined;
+      }
+      const names = provider === "" ? [...kinds.keys()] : [provider];
+      return { name: "", groups: names.map((name) => [keeperOf(name)]), ...oneAttempt };
+    },
     models: [...routed.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1)),
+    known: () => [...routed.values(), ...open.values()],
     providers: [...kinds.keys()].toSorted(),
     find(name) {
       const known = routed.get(name) ?? open.get(name);

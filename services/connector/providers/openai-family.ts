@@ -12,8 +12,27 @@ const speech = { [Operation.SPEAK]: "/audio/speech" } as const;
 const images = { [Operation.GENERATE_IMAGE]: "/images/generations" } as const;
 const edits = { [Operation.EDIT_IMAGE]: "/images/edits" } as const;
 const moderations = { [Operation.MODERATE]: "/moderations" } as const;
+const files = {
+  [Operation.CREATE_FILE]: "/files",
+  [Operation.GET_FILE]: "/files",
+  [Operation.GET_FILE_CONTENT]: "/files",
+  [Operation.DELETE_FILE]: "/files",
+} as const;
+const batches = {
+  [Operation.CREATE_BATCH]: "/batches",
+  [Operation.GET_BATCH]: "/batches",
+  [Operation.CANCEL_BATCH]: "/batches",
+} as const;
 /** Everything that OpenAI has and that goes to it as it came. */
-const openAiOperations = { ...moderations, ...images, ...edits, ...speech, ...transcripts } as const;
+const openAiOperations = {
+  ...moderations,
+  ...images,
+  ...edits,
+  ...speech,
+  ...transcripts,
+  ...files,
+  ...batches,
+} as const;
 
 /** What deployments at Azure have of it. */
 export const deploymentOperations = { ...images, ...edits, ...speech, ...transcripts } as const;
@@ -46,9 +65,13 @@ export const openAiFamily = {
     defaultBaseUrl: "https://api.mistral.ai/v1",
     ...compatible,
     streamOptions: false,
-    operations: { ...moderations, [Operation.TRANSCRIBE]: "/audio/transcriptions" },
+    operations: { ...moderations, [Operation.TRANSCRIBE]: "/audio/transcriptions", ...files },
   },
-  groq: { defaultBaseUrl: "https://api.groq.com/openai/v1", ...compatible, operations: { ...speech, ...transcripts } },
+  groq: {
+    defaultBaseUrl: "https://api.groq.com/openai/v1",
+    ...compatible,
+    operations: { ...speech, ...transcripts, ...files, ...batches },
+  },
   deepseek: { defaultBaseUrl: "https://api.deepseek.com/v1", ...compatible },
   xai: {
     defaultBaseUrl: "https://api.x.ai/v1",

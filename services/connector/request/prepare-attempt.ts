@@ -1,5 +1,5 @@
 import { PENSTOCK_CONTENT_TYPE } from "#codec/callers.ts";
-import { CodecError, type EncodeResponseOptions } from "#codec/codec.ts";
+import { CodecError, type EncodeResponseOptions, type JsonObject } from "#codec/codec.ts";
 import type { ExecuteRequest } from "#gen/penstock/connector/v1/connector_service_pb.ts";
 import { Dialect, Operation } from "#gen/penstock/type/v1/dialect_pb.ts";
 import { FinishReason } from "#gen/penstock/type/v1/usage_pb.ts";
@@ -16,6 +16,7 @@ import { type BodyEdits, editBody, memberText } from "./edit-body.ts";
 import type { EstimatedAttempt, PreparedAttempt } from "./prepared-attempt.ts";
 import { prepareCount } from "./prepare-count.ts";
 import { prepareForwarded } from "./prepare-forwarded.ts";
+import { prepareKept } from "./prepare-kept.ts";
 import { prepareRerank } from "./prepare-rerank.ts";
 import { bytesOf, isJson, streamTypeOf, upstreamRequest } from "./upstream-request.ts";
 
@@ -65,6 +66,18 @@ export function prepareAttempt(
     case Operation.TRANSCRIBE:
     case Operation.TRANSLATE:
       return prepareForwarded(request, provider, call);
+    case Operation.CREATE_FILE:
+    case Operation.GET_FILE:
+    case Operation.GET_FILE_CONTENT:
+    case Operation.DELETE_FILE:
+    case Operation.CREATE_BATCH:
+    case Operation.GET_BATCH:
+    case Operation.CANCEL_BATCH:
+    case Operation.GET_RESPONSE:
+    case Operation.DELETE_RESPONSE:
+    case Operation.CANCEL_RESPONSE:
+    case Operation.LIST_RESPONSE_INPUT:
+      return prepareKept(request, provider);
     default:
       throw new CodecError("the operation is not known", { code: "unsupported_feature" });
   }
@@ -77,10 +90,12 @@ function forwardChat(request: ExecuteRequest, provider: Provider, call: Provider
   const inputBytes = body.length;
   const convert: ConvertWhole = (json, raw) => {
     const facts = kind.chat.readResponse(json);
+    // What is made in the background is paid for when it is there.
+    const outputTokens = isUnfinished(json) ? 0 : Math.ceil(raw.length / 4);
     return {
       bytes: raw,
       end: {
-        usage: credibleUsage(facts.usage) ?? estimateUsage(inputBytes, Math.ceil(raw.length / 4)),
+        usage: credibleUsage(facts.usage) ?? estimateUsage(outputTokens === 0 ? 0 : inputBytes, outputTokens),
         finishReason: facts.finishReason,
         complete: facts.finishReason !== FinishReason.UNSPECIFIED,
       },
@@ -224,6 +239,11 @@ function translateEmbed(
           })
         : undefined,
   };
+}
+
+/** Whether a response is still to be made. */
+function isUnfinished({ object, status }: JsonObject): boolean {
+  return object === "response" && (status === "queued" || status === "in_progress");
 }
 
 /** A provider that answers in one piece though asked to stream: its answer becomes a stream. */

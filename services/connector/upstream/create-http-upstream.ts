@@ -29,7 +29,13 @@ export function createHttpUpstream(options: HttpUpstreamOptions): Upstream {
     send(request, handler) {
       const exchange = new HttpExchange(handler);
       pool.dispatch(
-        { path: request.path, method: "POST", headers: request.headers as string[], body: request.body },
+        {
+          path: request.path,
+          method: request.method ?? "POST",
+          headers: request.headers as string[],
+          // A GET with a body, however short, is refused by some servers.
+          body: request.body.length === 0 && request.method === "GET" ? null : request.body,
+        },
         exchange,
       );
       return exchange;

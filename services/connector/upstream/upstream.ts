@@ -1,5 +1,7 @@
 /** One HTTP request to a provider. */
 export interface UpstreamRequest {
+  /** POST when absent. */
+  readonly method?: "GET" | "POST" | "DELETE";
   /** The path with its query, from the provider's origin on. */
   readonly path: string;
   /** Names and values in turn, built from nothing: no header of a caller is ever among them. */

@@ -16,7 +16,7 @@ export interface EndpointRequest {
 
 /** Something that a path leads to. Every endpoint is behind authentication: there is no way to declare one that is not. */
 export interface Endpoint {
-  readonly method: "GET" | "POST";
+  readonly method: "GET" | "POST" | "DELETE";
   /** The path without `/v1`, such as `/chat/completions`; one that ends in `/` takes whatever follows. */
   readonly path: string;
   /** In whose errors are written. Absent: in that of the client, as its header fields tell. */

@@ -1,11 +1,10 @@
-import { CodecError } from "#codec/codec.ts";
 import { type Dialect, Operation } from "#gen/penstock/type/v1/dialect_pb.ts";
-import { ErrorReason } from "#gen/penstock/type/v1/error_pb.ts";
-import { gatewayError } from "#kit/errors/gateway-error.ts";
 import { HttpReply } from "../http/http-reply.ts";
 import { readBody } from "../http/read-body.ts";
 import { readCachePolicy, readDialectHeaders, readTags, readTimeoutMs } from "../http/read-request-headers.ts";
+import type { KeptThings } from "../owned/kept-things.ts";
 import type { Inspection } from "../pipeline/gateway-call.ts";
+import { requestError } from "../pipeline/request-error.ts";
 import { RequestRun, type RequestRunDeps } from "../pipeline/request-run.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { JsonArrayReply } from "./json-array-reply.ts";
@@ -14,6 +13,8 @@ import { type BodyType, readContentType } from "./read-content-type.ts";
 /** What the endpoints that generate need. */
 export interface GenerationDeps extends RequestRunDeps {
   readonly maxBodyBytes: number;
+  /** What requests refer to, and what answers leave behind. */
+  readonly kept: KeptThings;
 }
 
 /** What tells one door from another. */
@@ -65,18 +66,21 @@ export function createGenerationEndpoint(door: GenerationDoor, deps: GenerationD
       const body = await readBody(req, deps.maxBodyBytes);
       const url = req.url ?? "";
       const query = url.includes("?") ? url.slice(url.indexOf("?") + 1) : "";
-      const { operation, inspection, asArray } = inspected(door, { body, rest, query, contentType });
+      const { operation, inspection, asArray } = inspected(() => door.inspect({ body, rest, query, contentType }));
+      const prepared = deps.kept.prepare({ body, contentType, dialect, inspection, key });
+      const kept = prepared instanceof Promise ? await prepared : prepared;
       await deps.tracer.run(`${operationNames.get(operation) ?? ""} ${inspection.model}`, header, (traceparent) => {
-        const reply = new HttpReply(res, requestId, dialect);
+        const reply = kept.wrap(new HttpReply(res, requestId, dialect));
         const run = new RequestRun(
           {
             requestId,
             key,
             operation,
             dialect,
-            body,
+            body: kept.body,
             contentType,
-            inspection,
+            inspection: kept.inspection,
+            provider: kept.provider,
             tags: readTags(header, key.tags),
             dialectHeaders: readDialectHeaders(header, dialect),
             cachePolicy: readCachePolicy(header),
@@ -112,16 +116,11 @@ const operationNames: ReadonlyMap<Operation, string> = new Map([
   [Operation.COUNT_TOKENS, "count_tokens"],
 ]);
 
-function inspected(door: GenerationDoor, request: DoorRequest): DoorCall {
+/** Runs what reads a request, and makes its complaints those of the gateway. */
+function inspected<T>(inspect: () => T): T {
   try {
-    return door.inspect(request);
+    return inspect();
   } catch (error) {
-    if (error instanceof CodecError) {
-      throw gatewayError(ErrorReason.INVALID_REQUEST, error.message, {
-        metadata: { code: error.code, ...(error.param === undefined ? {} : { param: error.param }) },
-        cause: error,
-      });
-    }
-    throw error;
+    throw requestError(error);
   }
 }

@@ -44,7 +44,12 @@ const cached: ReadonlySet<Operation> = new Set([Operation.CHAT, Operation.EMBED,
 /** Makes the cache of answers. */
 export function createAnswerCache(deps: AnswerCacheDeps): AnswerCache {
   return {
-    appliesTo: (call) => deps.enabled() && call.cachePolicy !== "no-store" && cached.has(call.operation),
+    appliesTo: (call) =>
+      deps.enabled() &&
+      call.cachePolicy !== "no-store" &&
+      cached.has(call.operation) &&
+      // What a provider keeps may change or go.
+      (call.provider ?? "") === "",
     async find(call) {
       const tenantId = call.key.organizationId + "\n" + (call.key.teamId || call.key.id);
       const digest = digestOf(call);

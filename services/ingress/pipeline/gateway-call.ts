@@ -1,6 +1,6 @@
 import type { ConnectError } from "@connectrpc/connect";
 import type { KeyRecord, RateLimitStatus } from "#gen/penstock/quota/v1/quota_service_pb.ts";
-import type { Dialect, Operation } from "#gen/penstock/type/v1/dialect_pb.ts";
+import type { Dialect, KeptObject, Operation } from "#gen/penstock/type/v1/dialect_pb.ts";
 
 /** What the gateway reads of a body before it passes it on. */
 export interface Inspection {
@@ -16,6 +16,8 @@ export interface Inspection {
   /** The output limit that the caller set for each candidate; undefined when it set none. */
   readonly outputTokenLimit: bigint | undefined;
   readonly candidates: bigint;
+  /** Whether the answer is made after the request has ended, and asked for later. Absent: no. */
+  readonly background?: boolean;
 }
 
 /** How a caller wants the cache to be used. */
@@ -32,6 +34,10 @@ export interface GatewayCall {
   /** The media type of the body with its parameters; empty for the usual one of the dialect. */
   readonly contentType: string;
   readonly inspection: Inspection;
+  /** The only provider that may answer, since it keeps what the request refers to. Empty or absent: any. */
+  readonly provider?: string;
+  /** What an operation on something that a provider keeps is about. Absent for all other operations. */
+  readonly keptObject?: KeptObject;
   readonly tags: Readonly<Record<string, string>>;
   /** Header fields of the dialect that change what the provider does, names in lower case. */
   readonly dialectHeaders: Record<string, string>;

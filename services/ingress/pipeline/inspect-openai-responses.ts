@@ -18,15 +18,16 @@ export function inspectOpenAiResponses(bytes: Buffer): Inspection {
     inputTokenBound: BigInt(bytes.length) + referencesIn(body["input"]),
     outputTokenLimit: typeof limit === "number" ? BigInt(limit) : undefined,
     candidates: 1n,
+    ...(body["background"] === true ? { background: true } : {}),
   };
 }
 
 /**
- * What a provider keeps belongs to the operator's account there, which tenants share: until the gateway keeps track of
- * whose it is, nobody may name it.
+ * What a provider keeps belongs to the operator's account there, which tenants share. The gateway keeps track of whose
+ * responses, files and containers are; of nothing else, so nobody may name it.
  */
 function refuseStored(body: JsonObject): void {
-  for (const name of ["previous_response_id", "conversation", "background", "prompt"]) {
+  for (const name of ["conversation", "prompt"]) {
     const value = body[name];
     if (value !== undefined && value !== null && value !== false) {
       throw new CodecError(`Unsupported parameter: '${name}' is not supported by this gateway.`, {

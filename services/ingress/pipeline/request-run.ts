@@ -14,6 +14,7 @@ import { ErrorReason } from "#gen/penstock/type/v1/error_pb.ts";
 import { Outcome, type UsageEvent } from "#gen/penstock/usage/v1/usage_event_pb.ts";
 import { gatewayError } from "#kit/errors/gateway-error.ts";
 import { asConnectError } from "#kit/mesh/as-connect-error.ts";
+import { isKeptOperation } from "#kit/operations/is-kept-operation.ts";
 import { estimateUsage } from "#kit/pricing/estimate-usage.ts";
 import { priceUsage } from "#kit/pricing/price-usage.ts";
 import type { ModelDirectory } from "../snapshots/model-directory.ts";
@@ -22,14 +23,14 @@ import { eventOfAbandoned, eventOfAttempt } from "../usage/build-usage-event.ts"
 import type { UsageRecorder } from "../usage/usage-recorder.ts";
 import type { Admission, AdmissionDeps } from "./admit.ts";
 import { admit } from "./admit.ts";
-import type { AnswerCopy } from "./answer-cache.ts";
-import { type AnswerCache } from "./answer-cache.ts";
+import type { AnswerCache, AnswerCopy } from "./answer-cache.ts";
 import { authorizeModel } from "./authorize-model.ts";
 import { imposedOutputTokens } from "./bound-cost.ts";
 import { CostTally } from "./cost-tally.ts";
 import { countStreamEvents } from "./count-stream-events.ts";
 import type { GatewayCall, ReplySink } from "./gateway-call.ts";
 import { createHoldGuard, type HoldGuard } from "./hold-guard.ts";
+import { keeperEntry } from "./keeper-entry.ts";
 
 /** What requests need. */
 export interface RequestRunDeps extends AdmissionDeps {
@@ -76,9 +77,12 @@ export class RequestRun {
   /** Runs the request. Never rejects: whatever happens ends in the sink. */
   async run(): Promise<void> {
     try {
-      const found = this.#deps.models.find(this.#call.inspection.model);
+      const { operation, inspection, key } = this.#call;
+      const found = isKeptOperation(operation) ? keeperEntry : this.#deps.models.find(inspection.model);
       const model = found instanceof Promise ? await found : found;
-      authorizeModel(this.#call.key, model.name);
+      if (model !== keeperEntry) {
+        authorizeModel(key, model.name);
+      }
       this.#requireJournal();
       if (this.#deps.cache.appliesTo(this.#call) && (await this.#answeredFromCache())) {
         return;
@@ -167,6 +171,8 @@ export class RequestRun {
         pricedOnly: this.#admission.pricedOnly,
         dialectHeaders: call.dialectHeaders,
         contentType: call.contentType,
+        provider: call.provider ?? "",
+        ...(call.keptObject === undefined ? {} : { keptObject: call.keptObject }),
         ...(call.timeoutMs === undefined ? {} : { timeout: durationFromMs(call.timeoutMs) }),
       })
       [Symbol.asyncIterator]();

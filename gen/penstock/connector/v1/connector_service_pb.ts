@@ -6,7 +6,7 @@ import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegen
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration } from "@bufbuild/protobuf/wkt";
-import type { Dialect, Operation } from "../../type/v1/dialect_pb.ts";
+import type { Dialect, KeptObject, Operation } from "../../type/v1/dialect_pb.ts";
 import { file_penstock_type_v1_dialect } from "../../type/v1/dialect_pb.ts";
 import type { FinishReason, Usage } from "../../type/v1/usage_pb.ts";
 import { file_penstock_type_v1_usage } from "../../type/v1/usage_pb.ts";
@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file penstock/connector/v1/connector_service.proto.
  */
 export const file_penstock_connector_v1_connector_service: GenFile = /*@__PURE__*/
-  fileDesc("Ci1wZW5zdG9jay9jb25uZWN0b3IvdjEvY29ubmVjdG9yX3NlcnZpY2UucHJvdG8SFXBlbnN0b2NrLmNvbm5lY3Rvci52MSKcBAoORXhlY3V0ZVJlcXVlc3QSEgoKYXR0ZW1wdF9pZBgBIAEoCRIQCghwcm92aWRlchgCIAEoCRINCgVtb2RlbBgDIAEoCRIuCglvcGVyYXRpb24YBCABKA4yGy5wZW5zdG9jay50eXBlLnYxLk9wZXJhdGlvbhIqCgdkaWFsZWN0GAUgASgOMhkucGVuc3RvY2sudHlwZS52MS5EaWFsZWN0Eg4KBnN0cmVhbRgGIAEoCBIMCgRib2R5GAcgASgMEh0KFWltcG9zZWRfb3V0cHV0X3Rva2VucxgIIAEoAxIyCg9jb25uZWN0X3RpbWVvdXQYCSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SNgoTZmlyc3RfdG9rZW5fdGltZW91dBgKIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIvCgxpZGxlX3RpbWVvdXQYCyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SUgoPZGlhbGVjdF9oZWFkZXJzGAwgAygLMjkucGVuc3RvY2suY29ubmVjdG9yLnYxLkV4ZWN1dGVSZXF1ZXN0LkRpYWxlY3RIZWFkZXJzRW50cnkSFAoMY29udGVudF90eXBlGA0gASgJGjUKE0RpYWxlY3RIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJICg9FeGVjdXRlUmVzcG9uc2USNQoGZXZlbnRzGAEgAygLMiUucGVuc3RvY2suY29ubmVjdG9yLnYxLkNvbm5lY3RvckV2ZW50IpMBCg5Db25uZWN0b3JFdmVudBI0CgRoZWFkGAEgASgLMiQucGVuc3RvY2suY29ubmVjdG9yLnYxLkNvbm5lY3RvckhlYWRIABIOCgRib2R5GAIgASgMSAASMgoDZW5kGAMgASgLMiMucGVuc3RvY2suY29ubmVjdG9yLnYxLkNvbm5lY3RvckVuZEgAQgcKBWV2ZW50Im0KDUNvbm5lY3RvckhlYWQSFAoMY29udGVudF90eXBlGAEgASgJEhsKE3Byb3ZpZGVyX3JlcXVlc3RfaWQYAiABKAkSFgoOZHJvcHBlZF9wYXJhbXMYAyADKAkSEQoJZXN0aW1hdGVkGAQgASgIIn8KDENvbm5lY3RvckVuZBImCgV1c2FnZRgBIAEoCzIXLnBlbnN0b2NrLnR5cGUudjEuVXNhZ2USNQoNZmluaXNoX3JlYXNvbhgCIAEoDjIeLnBlbnN0b2NrLnR5cGUudjEuRmluaXNoUmVhc29uEhAKCGNvbXBsZXRlGAMgASgIMnMKEENvbm5lY3RvclNlcnZpY2USXwoHRXhlY3V0ZRIlLnBlbnN0b2NrLmNvbm5lY3Rvci52MS5FeGVjdXRlUmVxdWVzdBomLnBlbnN0b2NrLmNvbm5lY3Rvci52MS5FeGVjdXRlUmVzcG9uc2UiA5ACADABYgZwcm90bzM", [file_google_protobuf_duration, file_penstock_type_v1_dialect, file_penstock_type_v1_usage]);
+  fileDesc("Ci1wZW5zdG9jay9jb25uZWN0b3IvdjEvY29ubmVjdG9yX3NlcnZpY2UucHJvdG8SFXBlbnN0b2NrLmNvbm5lY3Rvci52MSLPBAoORXhlY3V0ZVJlcXVlc3QSEgoKYXR0ZW1wdF9pZBgBIAEoCRIQCghwcm92aWRlchgCIAEoCRINCgVtb2RlbBgDIAEoCRIuCglvcGVyYXRpb24YBCABKA4yGy5wZW5zdG9jay50eXBlLnYxLk9wZXJhdGlvbhIqCgdkaWFsZWN0GAUgASgOMhkucGVuc3RvY2sudHlwZS52MS5EaWFsZWN0Eg4KBnN0cmVhbRgGIAEoCBIMCgRib2R5GAcgASgMEh0KFWltcG9zZWRfb3V0cHV0X3Rva2VucxgIIAEoAxIyCg9jb25uZWN0X3RpbWVvdXQYCSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SNgoTZmlyc3RfdG9rZW5fdGltZW91dBgKIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIvCgxpZGxlX3RpbWVvdXQYCyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SUgoPZGlhbGVjdF9oZWFkZXJzGAwgAygLMjkucGVuc3RvY2suY29ubmVjdG9yLnYxLkV4ZWN1dGVSZXF1ZXN0LkRpYWxlY3RIZWFkZXJzRW50cnkSFAoMY29udGVudF90eXBlGA0gASgJEjEKC2tlcHRfb2JqZWN0GA4gASgLMhwucGVuc3RvY2sudHlwZS52MS5LZXB0T2JqZWN0GjUKE0RpYWxlY3RIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJICg9FeGVjdXRlUmVzcG9uc2USNQoGZXZlbnRzGAEgAygLMiUucGVuc3RvY2suY29ubmVjdG9yLnYxLkNvbm5lY3RvckV2ZW50IpMBCg5Db25uZWN0b3JFdmVudBI0CgRoZWFkGAEgASgLMiQucGVuc3RvY2suY29ubmVjdG9yLnYxLkNvbm5lY3RvckhlYWRIABIOCgRib2R5GAIgASgMSAASMgoDZW5kGAMgASgLMiMucGVuc3RvY2suY29ubmVjdG9yLnYxLkNvbm5lY3RvckVuZEgAQgcKBWV2ZW50Im0KDUNvbm5lY3RvckhlYWQSFAoMY29udGVudF90eXBlGAEgASgJEhsKE3Byb3ZpZGVyX3JlcXVlc3RfaWQYAiABKAkSFgoOZHJvcHBlZF9wYXJhbXMYAyADKAkSEQoJZXN0aW1hdGVkGAQgASgIIn8KDENvbm5lY3RvckVuZBImCgV1c2FnZRgBIAEoCzIXLnBlbnN0b2NrLnR5cGUudjEuVXNhZ2USNQoNZmluaXNoX3JlYXNvbhgCIAEoDjIeLnBlbnN0b2NrLnR5cGUudjEuRmluaXNoUmVhc29uEhAKCGNvbXBsZXRlGAMgASgIMnMKEENvbm5lY3RvclNlcnZpY2USXwoHRXhlY3V0ZRIlLnBlbnN0b2NrLmNvbm5lY3Rvci52MS5FeGVjdXRlUmVxdWVzdBomLnBlbnN0b2NrLmNvbm5lY3Rvci52MS5FeGVjdXRlUmVzcG9uc2UiA5ACADABYgZwcm90bzM", [file_google_protobuf_duration, file_penstock_type_v1_dialect, file_penstock_type_v1_usage]);
 
 /**
  * ExecuteRequest is one attempt at one target.
@@ -39,7 +39,7 @@ export type ExecuteRequest = Message<"penstock.connector.v1.ExecuteRequest"> & {
   provider: string;
 
   /**
-   * The provider's own name of the model. Required.
+   * The provider's own name of the model. Required, but for operations on what the provider keeps: those have none.
    *
    * @generated from field: string model = 3;
    */
@@ -115,6 +115,13 @@ export type ExecuteRequest = Message<"penstock.connector.v1.ExecuteRequest"> & {
    * @generated from field: string content_type = 13;
    */
   contentType: string;
+
+  /**
+   * What an operation on something that the provider keeps is about. Unset for all other operations.
+   *
+   * @generated from field: penstock.type.v1.KeptObject kept_object = 14;
+   */
+  keptObject?: KeptObject | undefined;
 };
 
 /**

@@ -2,15 +2,43 @@
 // @generated from file penstock/type/v1/dialect.proto (package penstock.type.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenEnum, GenFile } from "@bufbuild/protobuf/codegenv2";
-import { enumDesc, fileDesc } from "@bufbuild/protobuf/codegenv2";
-import type { UnknownEnum } from "@bufbuild/protobuf";
+import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file penstock/type/v1/dialect.proto.
  */
 export const file_penstock_type_v1_dialect: GenFile = /*@__PURE__*/
-  fileDesc("Ch5wZW5zdG9jay90eXBlL3YxL2RpYWxlY3QucHJvdG8SEHBlbnN0b2NrLnR5cGUudjEqiQIKB0RpYWxlY3QSFwoTRElBTEVDVF9VTlNQRUNJRklFRBAAEhcKE0RJQUxFQ1RfT1BFTkFJX0NIQVQQARIcChhESUFMRUNUX09QRU5BSV9SRVNQT05TRVMQAhIeChpESUFMRUNUX0FOVEhST1BJQ19NRVNTQUdFUxADEhIKDkRJQUxFQ1RfR0VNSU5JEAQSFAoQRElBTEVDVF9QRU5TVE9DSxAFEhIKDkRJQUxFQ1RfQ09IRVJFEAYSHAoYRElBTEVDVF9CRURST0NLX0NPTlZFUlNFEAcSEgoORElBTEVDVF9PTExBTUEQCBIeChpESUFMRUNUX09QRU5BSV9DT01QTEVUSU9OUxAJKpkCCglPcGVyYXRpb24SGQoVT1BFUkFUSU9OX1VOU1BFQ0lGSUVEEAASEgoOT1BFUkFUSU9OX0NIQVQQARITCg9PUEVSQVRJT05fRU1CRUQQAhIWChJPUEVSQVRJT05fTU9ERVJBVEUQAxIUChBPUEVSQVRJT05fUkVSQU5LEAQSHAoYT1BFUkFUSU9OX0dFTkVSQVRFX0lNQUdFEAUSGAoUT1BFUkFUSU9OX0VESVRfSU1BR0UQBhITCg9PUEVSQVRJT05fU1BFQUsQBxIYChRPUEVSQVRJT05fVFJBTlNDUklCRRAIEhcKE09QRVJBVElPTl9UUkFOU0xBVEUQCRIaChZPUEVSQVRJT05fQ09VTlRfVE9LRU5TEApiBnByb3RvMw");
+  fileDesc("Ch5wZW5zdG9jay90eXBlL3YxL2RpYWxlY3QucHJvdG8SEHBlbnN0b2NrLnR5cGUudjEiJwoKS2VwdE9iamVjdBIKCgJpZBgBIAEoCRINCgVxdWVyeRgCIAEoCSqJAgoHRGlhbGVjdBIXChNESUFMRUNUX1VOU1BFQ0lGSUVEEAASFwoTRElBTEVDVF9PUEVOQUlfQ0hBVBABEhwKGERJQUxFQ1RfT1BFTkFJX1JFU1BPTlNFUxACEh4KGkRJQUxFQ1RfQU5USFJPUElDX01FU1NBR0VTEAMSEgoORElBTEVDVF9HRU1JTkkQBBIUChBESUFMRUNUX1BFTlNUT0NLEAUSEgoORElBTEVDVF9DT0hFUkUQBhIcChhESUFMRUNUX0JFRFJPQ0tfQ09OVkVSU0UQBxISCg5ESUFMRUNUX09MTEFNQRAIEh4KGkRJQUxFQ1RfT1BFTkFJX0NPTVBMRVRJT05TEAkqjgUKCU9wZXJhdGlvbhIZChVPUEVSQVRJT05fVU5TUEVDSUZJRUQQABISCg5PUEVSQVRJT05fQ0hBVBABEhMKD09QRVJBVElPTl9FTUJFRBACEhYKEk9QRVJBVElPTl9NT0RFUkFURRADEhQKEE9QRVJBVElPTl9SRVJBTksQBBIcChhPUEVSQVRJT05fR0VORVJBVEVfSU1BR0UQBRIYChRPUEVSQVRJT05fRURJVF9JTUFHRRAGEhMKD09QRVJBVElPTl9TUEVBSxAHEhgKFE9QRVJBVElPTl9UUkFOU0NSSUJFEAgSFwoTT1BFUkFUSU9OX1RSQU5TTEFURRAJEhoKFk9QRVJBVElPTl9DT1VOVF9UT0tFTlMQChIZChVPUEVSQVRJT05fQ1JFQVRFX0ZJTEUQCxIWChJPUEVSQVRJT05fR0VUX0ZJTEUQDBIeChpPUEVSQVRJT05fR0VUX0ZJTEVfQ09OVEVOVBANEhkKFU9QRVJBVElPTl9ERUxFVEVfRklMRRAOEhoKFk9QRVJBVElPTl9DUkVBVEVfQkFUQ0gQDxIXChNPUEVSQVRJT05fR0VUX0JBVENIEBASGgoWT1BFUkFUSU9OX0NBTkNFTF9CQVRDSBAREhoKFk9QRVJBVElPTl9HRVRfUkVTUE9OU0UQEhIdChlPUEVSQVRJT05fREVMRVRFX1JFU1BPTlNFEBMSHQoZT1BFUkFUSU9OX0NBTkNFTF9SRVNQT05TRRAUEiEKHU9QRVJBVElPTl9MSVNUX1JFU1BPTlNFX0lOUFVUEBUSGQoVT1BFUkFUSU9OX0JBVENIX1VTQUdFEBYSHAoYT1BFUkFUSU9OX1JFU1BPTlNFX1VTQUdFEBdiBnByb3RvMw");
+
+/**
+ * KeptObject names something that a provider keeps, for operations on it.
+ *
+ * @generated from message penstock.type.v1.KeptObject
+ */
+export type KeptObject = Message<"penstock.type.v1.KeptObject"> & {
+  /**
+   * The provider's id of it. Empty where something new is made.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * The query of the request without a question mark, which the ingress has checked. Empty for none.
+   *
+   * @generated from field: string query = 2;
+   */
+  query: string;
+};
+
+/**
+ * Describes the message penstock.type.v1.KeptObject.
+ * Use `create(KeptObjectSchema)` to create a new message.
+ */
+export const KeptObjectSchema: GenMessage<KeptObject> = /*@__PURE__*/
+  messageDesc(file_penstock_type_v1_dialect, 0);
 
 /**
  * Dialect names the wire format that a body is written in. Values are added over time.
@@ -184,6 +212,97 @@ export const Operation = {
    * @generated from enum value: OPERATION_COUNT_TOKENS = 10;
    */
   COUNT_TOKENS: 10,
+
+  /**
+   * A file is given to a provider to keep.
+   *
+   * @generated from enum value: OPERATION_CREATE_FILE = 11;
+   */
+  CREATE_FILE: 11,
+
+  /**
+   * What a provider knows of a file is asked for.
+   *
+   * @generated from enum value: OPERATION_GET_FILE = 12;
+   */
+  GET_FILE: 12,
+
+  /**
+   * A file is read.
+   *
+   * @generated from enum value: OPERATION_GET_FILE_CONTENT = 13;
+   */
+  GET_FILE_CONTENT: 13,
+
+  /**
+   * A file is deleted.
+   *
+   * @generated from enum value: OPERATION_DELETE_FILE = 14;
+   */
+  DELETE_FILE: 14,
+
+  /**
+   * Many requests are given to a provider, to be answered later.
+   *
+   * @generated from enum value: OPERATION_CREATE_BATCH = 15;
+   */
+  CREATE_BATCH: 15,
+
+  /**
+   * What has become of a batch is asked for.
+   *
+   * @generated from enum value: OPERATION_GET_BATCH = 16;
+   */
+  GET_BATCH: 16,
+
+  /**
+   * A batch is ended early.
+   *
+   * @generated from enum value: OPERATION_CANCEL_BATCH = 17;
+   */
+  CANCEL_BATCH: 17,
+
+  /**
+   * A stored response is asked for.
+   *
+   * @generated from enum value: OPERATION_GET_RESPONSE = 18;
+   */
+  GET_RESPONSE: 18,
+
+  /**
+   * A stored response is deleted.
+   *
+   * @generated from enum value: OPERATION_DELETE_RESPONSE = 19;
+   */
+  DELETE_RESPONSE: 19,
+
+  /**
+   * A response that is made in the background is ended early.
+   *
+   * @generated from enum value: OPERATION_CANCEL_RESPONSE = 20;
+   */
+  CANCEL_RESPONSE: 20,
+
+  /**
+   * What a stored response answered is asked for.
+   *
+   * @generated from enum value: OPERATION_LIST_RESPONSE_INPUT = 21;
+   */
+  LIST_RESPONSE_INPUT: 21,
+
+  /**
+   * A batch has been answered: what it used is recorded.
+   *
+   * @generated from enum value: OPERATION_BATCH_USAGE = 22;
+   */
+  BATCH_USAGE: 22,
+
+  /**
+   * A response that was made in the background is complete: what it used is recorded.
+   *
+   * @generated from enum value: OPERATION_RESPONSE_USAGE = 23;
+   */
+  RESPONSE_USAGE: 23,
 } as const;
 
 /**
