@@ -2,7 +2,7 @@ import type { JsonRecord } from "./json.ts";
 import { listOf, numberOf, recordOf, textOf } from "./json.ts";
 
 /** The dialects in which answers are given. */
-export type DoorDialect = "openai" | "anthropic" | "gemini";
+export type DoorDialect = "openai" | "responses" | "anthropic" | "gemini";
 /** The dialects in which answers were recorded. */
 export type WireDialect = DoorDialect | "cohere" | "bedrock" | "ollama";
 
@@ -76,6 +76,11 @@ const finishWords: { readonly [D in WireDialect]: Readonly<Record<string, Finish
     malformed_tool_use: "error",
   },
   ollama: { length: "length" },
+  responses: {
+    "incomplete:max_output_tokens": "length",
+    "incomplete:content_filter": "content_filter",
+    failed: "error",
+  },
 };
 
 /** What a dialect's word for the end means. */
@@ -163,6 +168,18 @@ const usageReaders: { readonly [D in WireDialect]: (usage: JsonRecord) => TokenC
       reasoning: 0,
     };
   },
+  responses(usage) {
+    const details = recordOf(usage["input_tokens_details"]);
+    const cacheRead = numberOf(details["cached_tokens"]);
+    const cacheWrite = numberOf(details["cache_write_tokens"]);
+    return {
+      uncached: numberOf(usage["input_tokens"]) - cacheRead - cacheWrite,
+      cacheRead,
+      cacheWrite,
+      output: numberOf(usage["output_tokens"]),
+      reasoning: numberOf(recordOf(usage["output_tokens_details"])["reasoning_tokens"]),
+    };
+  },
   cohere(usage) {
     // What is paid for: the other count has Cohere's own preamble in it, most of which it caches.
     const billed = recordOf(usage["billed_units"]);
@@ -196,6 +213,7 @@ const readFunction = ({ type, function: called }: JsonRecord): readonly PlainToo
 const toolReaders: { readonly [D in WireDialect]: (tool: JsonRecord) => readonly PlainTool[] } = {
   openai: readFunction,
   cohere: readFunction,
+  responses: (tool) => (tool["type"] === "function" ? plainTool(tool, "parameters") : []),
   ollama: readFunction,
   bedrock(tool) {
     const spec = recordOf(tool["toolSpec"]);

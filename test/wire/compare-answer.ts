@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Recording } from "../harness/recordings.ts";
-import type { AnswerFacts, TokenClasses } from "./answer-facts.ts";
+import type { AnswerFacts, DoorDialect, TokenClasses } from "./answer-facts.ts";
 import { expectedAnswer, expectedError, recordedMessage } from "./expected.ts";
 import { listRecordedEvents } from "./recorded-events.ts";
 import { isRecord, type JsonRecord, recordOf } from "./json.ts";
@@ -62,9 +62,18 @@ export function isFailure(recording: Recording): boolean {
   );
 }
 
-/** Most put an error object in place of an event; Cohere ends the answer with the text of one. */
+/** Both of OpenAI's dialects have the same errors. */
+function dialectOfErrors(dialect: DoorDialect): Exclude<DoorDialect, "responses"> {
+  return dialect === "responses" ? "openai" : dialect;
+}
+
+/** Most put an error object in place of an event or in it; Cohere ends the answer with the text of one. */
 function isError(event: JsonRecord): boolean {
-  return isRecord(event["error"]) || typeof recordOf(event["delta"])["error"] === "string";
+  return (
+    isRecord(event["error"]) ||
+    isRecord(recordOf(event["response"])["error"]) ||
+    typeof recordOf(event["delta"])["error"] === "string"
+  );
 }
 
 function compareFacts(facts: AnswerFacts, expected: AnswerFacts, recording: Recording): readonly string[] {
@@ -103,7 +112,7 @@ function compareError({ recording, door, answer, upstream }: PlayedAnswer): read
     return answer.status === 200 && !error.inStream ? ["an error with status 200"] : answer.shape;
   }
   const expected = expectedError(recording);
-  const type = door.dialect === undefined ? error.type : expected.types[door.dialect];
+  const type = door.dialect === undefined ? error.type : expected.types[dialectOfErrors(door.dialect)];
   const message = recordedMessage(recording);
   // What the provider would refuse, the gateway may refuse in words of its own.
   const isRefusedHere = upstream === undefined && recording.status === 400;

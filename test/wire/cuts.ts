@@ -6,6 +6,7 @@ import { createBedrockConverseCodec } from "#codec/bedrock-converse/bedrock-conv
 import { createCohereCodec } from "#codec/cohere/cohere-codec.ts";
 import { createGeminiCodec } from "#codec/gemini/gemini-codec.ts";
 import { createOllamaCodec } from "#codec/ollama/ollama-codec.ts";
+import { createOpenAiResponsesCodec } from "#codec/openai-responses/openai-responses-codec.ts";
 import { createOpenAiChatCodec } from "#codec/openai-chat/openai-chat-codec.ts";
 import { CodecError, ProviderStreamError } from "#codec/codec.ts";
 import type { ChatEvent } from "#gen/penstock/chat/v1/chat_pb.ts";
@@ -25,6 +26,7 @@ const codecs: { readonly [D in WireDialect]: ChatCodec } = {
   cohere: createCohereCodec(),
   bedrock: createBedrockConverseCodec(),
   ollama: createOllamaCodec(),
+  responses: createOpenAiResponsesCodec(),
 };
 
 /**

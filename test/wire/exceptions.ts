@@ -57,6 +57,13 @@ export const wireExceptions: readonly WireException[] = [
     problem: /\.caller: absent, recorded \{"type":"direct"\}$/,
   },
   {
+    name: "what is kept at the provider",
+    argument:
+      "Prompts, vector stores and files that were made elsewhere belong to the operator's account, and so to no tenant.",
+    ids: /^(?:openai\.responses\.sync\.(?:195ae40d|b105b61a)|anthropic\.messages\.sync\.8fd8220e)$/,
+    problem: /^status 40[04]: \S+ (?:Unsupported parameter: 'prompt'|Vector stores|No such File object)/,
+  },
+  {
     name: "tools of Bedrock",
     argument: "The recorder counts calls that Bedrock answers itself: a caller who got them would have to answer them.",
     ids: /^bedrock\./,

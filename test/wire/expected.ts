@@ -29,7 +29,7 @@ export interface ExpectedError {
   /** `x-should-retry`. */
   readonly retry: boolean;
   /** What the error is called in the error types of the dialects. */
-  readonly types: { readonly [D in DoorDialect]: string };
+  readonly types: { readonly [D in Exclude<DoorDialect, "responses">]: string };
 }
 
 const invalid = {

@@ -48,7 +48,7 @@ export async function playRecordings(
     await Promise.all(
       Array.from({ length: concurrency }, async () => {
         for (const next of queue) {
-          for (const door of doors.filter(({ name }) => name !== next.target.elsewhere)) {
+          for (const door of doors.filter(({ name }) => next.target.isReachedFrom?.(name) !== false)) {
             plays.push(await play(next, door, provider, gateway));
           }
         }

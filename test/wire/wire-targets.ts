@@ -8,8 +8,8 @@ export interface WireTarget {
   readonly config: (url: string) => string;
   /** The model that stands for a recording. Absent: the recording's id. */
   readonly model?: (id: string) => string;
-  /** A door whose callers are sent to another API of the provider than the recorded one. Absent: none. */
-  readonly elsewhere?: string;
+  /** Whether callers at a door reach the recorded API, and not another one of the provider. Absent: at all doors. */
+  readonly isReachedFrom?: (door: string) => boolean;
 }
 
 /** Kinds of their own among the servers that speak OpenAI's dialect, by the name that they were recorded under. */
@@ -30,6 +30,9 @@ const openAiKinds: Readonly<Record<string, string>> = {
   vllm: "vllm",
   llamacpp: "llama.cpp",
 };
+
+/** Kinds that speak OpenAI's Responses API themselves. */
+const hasResponses: ReadonlySet<string> = new Set(["openai", "xai"]);
 
 /** APIs whose answers are conversations, whether the gateway has a kind of provider for them or not. */
 const chatApis: readonly string[] = [
@@ -61,7 +64,20 @@ export function targetOf({ provider, api }: Pick<Recording, "provider" | "api">)
     case "chat.completions":
       return provider === "azure"
         ? { dialect: "openai", config: (url) => entry("azure-openai", url) }
-        : { dialect: "openai", config: (url) => entry(openAiKind(provider), `${url}/v1`) };
+        : {
+            dialect: "openai",
+            config: (url) => entry(openAiKind(provider), `${url}/v1`),
+            ...(hasResponses.has(openAiKind(provider)) ? { isReachedFrom: (door) => door !== "responses" } : {}),
+          };
+    case "responses":
+      // Callers of all other doors are sent to the conversations of the same provider.
+      return hasResponses.has(openAiKind(provider))
+        ? {
+            dialect: "responses",
+            config: (url) => entry(openAiKind(provider), `${url}/v1`),
+            isReachedFrom: (door) => door === "responses",
+          }
+        : undefined;
     case "messages":
       return { dialect: "anthropic", config: (url) => entry("anthropic", url) };
     case "generateContent":
@@ -81,7 +97,7 @@ export function targetOf({ provider, api }: Pick<Recording, "provider" | "api">)
       };
     case "api.chat":
       // Callers of OpenAI's dialect are forwarded to Ollama's door for it.
-      return { dialect: "ollama", config: (url) => entry("ollama", url), elsewhere: "openai" };
+      return { dialect: "ollama", config: (url) => entry("ollama", url), isReachedFrom: (door) => door !== "openai" };
     case "v2.chat":
       return { dialect: "cohere", config: (url) => entry("cohere", url) };
     default:
