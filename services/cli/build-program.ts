@@ -105,10 +105,12 @@ export function buildProgram(deps: ProgramDeps): Program {
     modules.push(
       createAccountingModule({
         mesh,
+        config: config.current.accounting,
+        alerts: config.current.alerts,
         databaseUrl: () => databaseUrl,
         ...(storage.bus === "embedded" ? {} : { natsUrl: storage.bus }),
         onBuried: (count) => log.error({ count }, "usage events became dead letters"),
-        onError: warn("usage events cannot be taken from the bus"),
+        onError: warn("accounting failed and tries again"),
       }),
     );
   }

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { accountingConfig, alertsConfig } from "../accounting/module.ts";
 import { limitsConfig, quotaConfig } from "../quota/module.ts";
 import { cacheConfig } from "../cache/module.ts";
 import { providersConfig } from "../connector/module.ts";
@@ -50,6 +51,8 @@ export const rootConfig = z.strictObject({
   cache: cacheConfig,
   limits: limitsConfig,
   quota: quotaConfig,
+  accounting: accountingConfig,
+  alerts: alertsConfig,
   journal: journalConfig,
   telemetry: z
     .strictObject({

@@ -1,4 +1,5 @@
 import type { DescService } from "@bufbuild/protobuf";
+import { AlertService } from "#gen/penstock/accounting/v1/alert_service_pb.ts";
 import { AccountingService } from "#gen/penstock/accounting/v1/accounting_service_pb.ts";
 import { AuditService } from "#gen/penstock/admin/v1/audit_service_pb.ts";
 import { KeyService } from "#gen/penstock/admin/v1/key_service_pb.ts";
@@ -6,6 +7,7 @@ import { LimitService } from "#gen/penstock/admin/v1/limit_service_pb.ts";
 import { OrganizationService } from "#gen/penstock/admin/v1/organization_service_pb.ts";
 import { TeamService } from "#gen/penstock/admin/v1/team_service_pb.ts";
 import { UserService } from "#gen/penstock/admin/v1/user_service_pb.ts";
+import { RepairService } from "#gen/penstock/accounting/v1/repair_service_pb.ts";
 import { CacheService } from "#gen/penstock/cache/v1/cache_service_pb.ts";
 import { ConnectorService } from "#gen/penstock/connector/v1/connector_service_pb.ts";
 import { OwnedObjectService } from "#gen/penstock/owned/v1/owned_object_service_pb.ts";
@@ -34,6 +36,8 @@ const owners: ReadonlyMap<string, Exclude<ServiceName, "ingress">> = new Map(
       [OwnedObjectService, "quota"],
       [CacheService, "cache"],
       [AccountingService, "accounting"],
+      [RepairService, "accounting"],
+      [AlertService, "accounting"],
     ] satisfies readonly (readonly [DescService, Exclude<ServiceName, "ingress">])[]
   ).map(([service, owner]) => [service.typeName, owner]),
 );

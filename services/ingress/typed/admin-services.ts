@@ -7,6 +7,8 @@ import { OrganizationService } from "#gen/penstock/admin/v1/organization_service
 import { TeamService } from "#gen/penstock/admin/v1/team_service_pb.ts";
 import { UserService } from "#gen/penstock/admin/v1/user_service_pb.ts";
 import { AccountingService } from "#gen/penstock/accounting/v1/accounting_service_pb.ts";
+import { AlertService } from "#gen/penstock/accounting/v1/alert_service_pb.ts";
+import { RepairService } from "#gen/penstock/accounting/v1/repair_service_pb.ts";
 import { RouterService } from "#gen/penstock/router/v1/router_service_pb.ts";
 import type { KeyRecord } from "#gen/penstock/quota/v1/quota_service_pb.ts";
 import { ErrorReason } from "#gen/penstock/type/v1/error_pb.ts";
@@ -34,6 +36,8 @@ const published: readonly DescService[] = [
   LimitService,
   AuditService,
   AccountingService,
+  RepairService,
+  AlertService,
   RouterService,
 ];
 

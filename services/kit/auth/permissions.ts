@@ -21,6 +21,7 @@ const viewTarget: Permission = { least: "viewer", scope: "target" };
 const viewFiltered: Permission = { least: "viewer", scope: "filter" };
 const edit: Permission = { least: "editor", scope: "target" };
 const administer: Permission = { least: "admin", scope: "target" };
+const repair: Permission = { least: "admin", scope: "everything" };
 const own: Permission = { least: "owner", scope: "everything" };
 
 /** All methods that an admin key may call, as service/method. What is not here cannot be reached from outside. */
@@ -60,6 +61,13 @@ export const permissions: Readonly<Record<string, Permission>> = {
   "penstock.accounting.v1.AccountingService/QueryUsage": viewFiltered,
   "penstock.accounting.v1.AccountingService/ListRequests": viewFiltered,
   "penstock.accounting.v1.AccountingService/GetRequest": viewTarget,
+  "penstock.accounting.v1.AccountingService/WatchRequests": viewFiltered,
+  "penstock.accounting.v1.AccountingService/WatchSpend": viewFiltered,
+  "penstock.accounting.v1.AccountingService/ExportRequests": viewFiltered,
+  "penstock.accounting.v1.RepairService/ListDeadLetters": repair,
+  "penstock.accounting.v1.RepairService/ReplayDeadLetters": repair,
+  "penstock.accounting.v1.RepairService/RecomputeCosts": repair,
+  "penstock.accounting.v1.AlertService/ListAlerts": viewFiltered,
   "penstock.router.v1.RouterService/Explain": { least: "viewer", scope: "none" },
 };
 
