@@ -16,7 +16,7 @@ import { type BodyEdits, editBody, memberText } from "./edit-body.ts";
 import type { EstimatedAttempt, PreparedAttempt } from "./prepared-attempt.ts";
 import { prepareCount } from "./prepare-count.ts";
 import { prepareForwarded } from "./prepare-forwarded.ts";
-import { prepareKept } from "./prepare-kept.ts";
+import { nothingUsed, prepareKept } from "./prepare-kept.ts";
 import { prepareRerank } from "./prepare-rerank.ts";
 import { bytesOf, isJson, streamTypeOf, upstreamRequest } from "./upstream-request.ts";
 
@@ -89,13 +89,15 @@ function forwardChat(request: ExecuteRequest, provider: Provider, call: Provider
   const body = editBody(request.body, withOutputLimit(edits, request, provider));
   const inputBytes = body.length;
   const convert: ConvertWhole = (json, raw) => {
+    if (isUnfinished(json)) {
+      // What is made in the background is paid for when it is there.
+      return { bytes: raw, end: { usage: nothingUsed, finishReason: FinishReason.UNSPECIFIED, complete: false } };
+    }
     const facts = kind.chat.readResponse(json);
-    // What is made in the background is paid for when it is there.
-    const outputTokens = isUnfinished(json) ? 0 : Math.ceil(raw.length / 4);
     return {
       bytes: raw,
       end: {
-        usage: credibleUsage(facts.usage) ?? estimateUsage(outputTokens === 0 ? 0 : inputBytes, outputTokens),
+        usage: credibleUsage(facts.usage) ?? estimateUsage(inputBytes, Math.ceil(raw.length / 4)),
         finishReason: facts.finishReason,
         complete: facts.finishReason !== FinishReason.UNSPECIFIED,
       },

@@ -31,7 +31,7 @@ const forms: Readonly<Partial<Record<Operation, KeptForm>>> = {
 };
 
 /** Asking for what is kept uses nothing; what making it used is recorded elsewhere. */
-const nothingUsed: Usage = { ...estimateUsage(0, 0), estimated: false };
+export const nothingUsed: Usage = { ...estimateUsage(0, 0), estimated: false };
 
 /**
  * Prepares an operation on a file, a batch or a stored response. Bodies go as they came. Throws CodecError
