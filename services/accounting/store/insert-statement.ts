@@ -26,6 +26,7 @@ const dimensions = [
 ] as const;
 const names = dimensions.join(", ");
 const tagNames = "tag_name, tag_value";
+const estimated = "count(*) FILTER (WHERE estimated)";
 const rolledUp = [...counted, ...summed];
 
 /**
@@ -58,8 +59,7 @@ WITH input AS (
   FROM input ORDER BY id
   ON CONFLICT (attempt_id) DO NOTHING
   RETURNING *
-), ${rollUp("", "inserted", names)},
-  ${rollUp("tag_", "(SELECT * FROM inserted WHERE tags <> '{}') AS tagged, accounting.rolled_tags(tags)", `${names}, ${tagNames}`)},
+), ${rollUpSteps("inserted", "raise")},
   leased AS (
   INSERT INTO accounting.lease_costs AS l (lease_id, cost_nanos)
   SELECT lease_id, sum(cost_nanos)::bigint FROM inserted, unnest(lease_ids) AS lease_id
@@ -69,16 +69,30 @@ WITH input AS (
 )
 SELECT count(*) AS inserted FROM inserted`;
 
-/** The steps that sum attempts by hour, and those sums by day, and add both to the rollups with a prefix. */
-function rollUp(prefix: "" | "tag_", source: string, columns: string): string {
-  const sums = summed.map((name) => `sum(${name})::bigint AS ${name}`).join(", ");
+/**
+ * The steps of a statement that add attempts, from an earlier step, to all rollups. `raise` counts them and all that they
+ * used; `correct` takes their cost_nanos as a difference, and changes nothing else.
+ */
+export function rollUpSteps(source: string, mode: "raise" | "correct"): string {
+  const tagged = `(SELECT * FROM ${source} WHERE tags <> '{}') AS tagged, accounting.rolled_tags(tags)`;
+  return `${rollUp("", source, names, mode)},
+  ${rollUp("tag_", tagged, `${names}, ${tagNames}`, mode)}`;
+}
+
+function rollUp(prefix: "" | "tag_", source: string, columns: string, mode: "raise" | "correct"): string {
   const digest = columns
     .split(", ")
     .map((name) => (name === "outcome" ? "outcome::text" : name))
     .join(", ");
+  const counts = { attempts: "count(*)", requests: "count(*) FILTER (WHERE final)", estimated_attempts: estimated };
+  const sums = [
+    ...Object.entries(counts).map(([name, count]) => `${mode === "raise" ? count : "0::bigint"} AS ${name}`),
+    ...summed.map(
+      (name) => `${mode === "raise" || name === "cost_nanos" ? `sum(${name})::bigint` : "0::bigint"} AS ${name}`,
+    ),
+  ];
   return `${prefix}sums AS (
-  SELECT date_trunc('hour', start_time, 'UTC') AS hour, ${columns}, count(*) AS attempts,
-    count(*) FILTER (WHERE final) AS requests, count(*) FILTER (WHERE estimated) AS estimated_attempts, ${sums}
+  SELECT date_trunc('hour', start_time, 'UTC') AS hour, ${columns}, ${sums.join(", ")}
   FROM ${source} GROUP BY hour, ${columns}
 ), ${prefix}keyed AS (
   SELECT *, sha256(convert_to(ARRAY[${digest}]::text, 'UTF8')) AS dimensions FROM ${prefix}sums

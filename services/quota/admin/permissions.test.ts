@@ -3,6 +3,8 @@ import { after, before, describe, test } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { type CallOptions, Code, ConnectError } from "@connectrpc/connect";
+import { AlertService } from "#gen/penstock/accounting/v1/alert_service_pb.ts";
+import { RepairService } from "#gen/penstock/accounting/v1/repair_service_pb.ts";
 import { AccountingService } from "#gen/penstock/accounting/v1/accounting_service_pb.ts";
 import { type Key, KeySchema } from "#gen/penstock/admin/v1/key_service_pb.ts";
 import { Role as RoleValue } from "#gen/penstock/admin/v1/role_pb.ts";
@@ -34,7 +36,8 @@ const inAcme = (role: Role): Actor => ({ keyId: role, userId: "", role, organiza
 test("the table of permissions has all methods of all admin services, and none that does not exist", () => {
   const methods = adminServices.flatMap((service) => service.methods);
   assert.deepEqual(methods.filter((method) => permissionOf(method) === undefined).map(methodName), []);
-  const all = [...methods, ...AccountingService.methods, ...RouterService.methods].map(methodName);
+  const accounting = [AccountingService, RepairService, AlertService].flatMap((service) => service.methods);
+  const all = [...methods, ...accounting, ...RouterService.methods].map(methodName);
   assert.deepEqual(
     Object.keys(permissions).filter((name) => !all.includes(name)),
     [],
