@@ -93,6 +93,12 @@ const areas: readonly Area[] = [
     advice: "tools look at the tree from outside",
   },
   {
+    name: "test/fuzz",
+    files: /^test\/fuzz\//,
+    mayImport: [gen, kit, codec, /^services\/connector\//, /^services\/ingress\/endpoints\//, /^test\//],
+    advice: "thousands of mutants a second need what reads bodies, and nothing else of a service",
+  },
+  {
     name: "test",
     files: /^test\//,
     mayImport: [gen, kit, codec, moduleDoor],
