@@ -8,7 +8,7 @@ import { KeyService } from "#gen/penstock/admin/v1/key_service_pb.ts";
 import { waitUntil } from "../harness/wait-until.ts";
 import { answerUsage } from "./answers.ts";
 import { type LedgerGateway, modelName } from "./bench-gateway.ts";
-import { cores, pinProcess, startPinned } from "./pinned-process.ts";
+import { cores, type PinnedProcess, pinProcess, startPinned } from "./pinned-process.ts";
 import { processTree } from "./process-cpu.ts";
 import type { StartedGateways } from "./start-gateways.ts";
 
@@ -76,6 +76,16 @@ export async function startPenstock(options: PenstockOptions): Promise<StartedPe
     folder: directory,
     readyLine: /^(?:ingress +)?url +(http:\/\/\S+)$/,
   });
+  try {
+    return { gateways: await openGateways(options.name, process_), stop: process_.stop };
+  } catch (error) {
+    // Nobody else knows of it yet.
+    await process_.stop();
+    throw error;
+  }
+}
+
+async function openGateways(rowName: string, process_: PinnedProcess): Promise<readonly LedgerGateway[]> {
   const url = process_.ready;
   await waitUntil(
     async () => (await fetch(`${url}/readyz`)).ok,
@@ -103,10 +113,7 @@ export async function startPenstock(options: PenstockOptions): Promise<StartedPe
       ledger: () => readLedger(accounting, key?.id ?? ""),
     };
   };
-  return {
-    gateways: [await gateway(options.name, budgetNanosUsd), await gateway(`${options.name}, no budget`, undefined)],
-    stop: process_.stop,
-  };
+  return [await gateway(rowName, budgetNanosUsd), await gateway(`${rowName}, no budget`, undefined)];
 }
 
 /** Events stay in the journal until the ledger has them. */
