@@ -7,8 +7,9 @@ const comma = 0x2c;
 export type BodyEdits = ReadonlyMap<string, string | undefined>;
 
 /**
- * What limits and holds were worked out from. Parsers differ in which of two they take, so a body that has one of these
- * twice could cost more than was held: it is refused even where nothing of it is edited.
+ * What limits and holds were worked out from, and what names something that a provider keeps. Parsers differ in which of
+ * two they take, so a body that has one of these twice could cost more than was held, or use what is another tenant's: it
+ * is refused even where nothing of it is edited.
  */
 const unrepeatable: ReadonlySet<string> = new Set([
   "model",
@@ -24,6 +25,11 @@ const unrepeatable: ReadonlySet<string> = new Set([
   "stream_options",
   "max_tokens",
   "max_completion_tokens",
+  "background",
+  "conversation",
+  "thread",
+  "cachedContent",
+  "cached_content",
 ]);
 
 /**

@@ -17,7 +17,7 @@ const references = [
   "vector_store_ids",
 ];
 const wanted = {
-  names: new Set([...references, "model", "type"]),
+  names: new Set([...references, "model", "type", "id"]),
   opaque: new Set(["metadata", "parameters", "schema", "input_schema", "annotations"]),
 };
 const lineFeed = 0x0a;
@@ -29,7 +29,7 @@ const turnBytes = 1024 * 1024;
  * provider keeps. Rejects with CodecError or MODEL_NOT_ALLOWED, which name the line.
  */
 export async function checkBatchFile(file: Buffer, key: KeyRecord): Promise<void> {
-  if (key.allowedModels.length === 0 && !mayName(file, [...references, "item_reference"])) {
+  if (key.allowedModels.length === 0 && !mayName(file, [...references, "item_reference", '"id"'])) {
     return;
   }
   let turn = 0;
@@ -82,6 +82,7 @@ function checkLine(line: Buffer, number: number, key: KeyRecord): void {
   }
 }
 
-function isItemReference({ members }: FoundObject): boolean {
-  return members.get("type")?.[0]?.value === "item_reference";
+/** An item that has an id may stand for one that is stored, whatever else it has. */
+function isItemReference({ holder, members }: FoundObject): boolean {
+  return members.get("type")?.[0]?.value === "item_reference" || (holder === "input" && members.has("id"));
 }

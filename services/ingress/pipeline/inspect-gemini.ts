@@ -23,6 +23,7 @@ export function inspectGeminiGenerate(bytes: Buffer, call: GeminiCall): Inspecti
       param: "contents",
     });
   }
+  refuseCache(body);
   const config = objectOf(body["generationConfig"] ?? body["generation_config"]);
   const limit = countOf(config, "maxOutputTokens", "max_output_tokens");
   return {
@@ -31,6 +32,19 @@ export function inspectGeminiGenerate(bytes: Buffer, call: GeminiCall): Inspecti
     outputTokenLimit: limit,
     candidates: countOf(config, "candidateCount", "candidate_count") ?? 1n,
   };
+}
+
+/**
+ * What Google keeps in a cache is of the operator's account, which tenants share, and the body of a request that goes on
+ * with it says nothing of how much the model will read.
+ */
+function refuseCache(body: JsonObject): void {
+  if ((body["cachedContent"] ?? body["cached_content"] ?? undefined) !== undefined) {
+    throw new CodecError("cachedContent is not supported by this gateway", {
+      code: "unsupported_parameter",
+      param: "cachedContent",
+    });
+  }
 }
 
 /** Reads and checks an embedContent request. Throws CodecError when it has nothing to embed. */

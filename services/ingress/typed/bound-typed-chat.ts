@@ -18,6 +18,12 @@ export function boundTypedChat(chat: ChatRequest, bodyBytes: number, stream: boo
       if (content.case === "image" || content.case === "audio" || content.case === "file") {
         references += tokensOfReference[content.case];
       }
+      if (content.case === "file" && content.value.source.case === "fileId") {
+        // Files belong to somebody, whom this door does not ask.
+        throw gatewayError(ErrorReason.INVALID_REQUEST, "Files cannot be named by their id here: send them as data.", {
+          metadata: { param: "chat.messages" },
+        });
+      }
     }
   }
   return {
