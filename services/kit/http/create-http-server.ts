@@ -68,6 +68,8 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
   http2Server.on("session", (session) => {
     sessions.add(session);
     session.on("close", () => sessions.delete(session));
+    // A client that is gone says no more than this. HTTP/2 knows no half-open connections.
+    session.socket.once("end", () => session.destroy());
     // A peer that misbehaves or dies ends its own session only.
     session.on("error", () => session.destroy());
   });
