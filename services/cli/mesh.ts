@@ -4,6 +4,7 @@ import { connect, createServer } from "node:net";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { openPostgres } from "#kit/postgres/open-postgres.ts";
+import { liveUntilStopped } from "./live-until-stopped.ts";
 import { configPath, readConfig } from "./read-config.ts";
 
 /** What `penstock mesh` was asked to do. */
@@ -30,7 +31,7 @@ export async function mesh(options: MeshOptions): Promise<number> {
   const config = readConfig(path, { listen: options.listen, directory: options.directory }, process.env);
   const directory = resolve(config.storage.directory, "mesh");
   mkdirSync(directory, { recursive: true });
-  const stop = stopSignal();
+  const stop = liveUntilStopped();
   const postgres = await openPostgres({ database: config.storage.database, directory });
   const children: ChildProcess[] = [];
   try {
@@ -155,13 +156,6 @@ async function terminate(child: ChildProcess): Promise<void> {
   const ended = new Promise<void>((done) => child.on("exit", () => done()));
   child.kill("SIGTERM");
   await ended;
-}
-
-function stopSignal(): Promise<void> {
-  return new Promise((done) => {
-    process.once("SIGTERM", () => done());
-    process.once("SIGINT", () => done());
-  });
 }
 
 function print(name: string, text: string): void {

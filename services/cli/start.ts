@@ -1,6 +1,7 @@
 import { pino } from "pino";
 import { createLiveConfig } from "#kit/config/create-live-config.ts";
 import { buildProgram } from "./build-program.ts";
+import { liveUntilStopped } from "./live-until-stopped.ts";
 import { type ConfigOverrides, configPath, readConfig } from "./read-config.ts";
 import { type ServiceName, serviceNames } from "./service-names.ts";
 
@@ -41,7 +42,7 @@ export async function start(names: readonly string[], options: StartOptions): Pr
       }
     },
   });
-  const stopped = stopSignal();
+  const stopped = liveUntilStopped();
   // What comes of it goes to the listener above.
   process.on("SIGHUP", () => void live.reload());
   await program.start();
@@ -59,13 +60,6 @@ function serviceList(names: readonly string[]): readonly ServiceName[] {
     throw new Error(`there is no service ${unknown}; there are: ${serviceNames.join(", ")}`);
   }
   return names.length === 0 ? serviceNames : serviceNames.filter((name) => names.includes(name));
-}
-
-function stopSignal(): Promise<void> {
-  return new Promise((resolve) => {
-    process.once("SIGTERM", () => resolve());
-    process.once("SIGINT", () => resolve());
-  });
 }
 
 function banner(
