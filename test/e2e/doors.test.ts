@@ -126,7 +126,7 @@ models:
       const method = await send("/v1beta/models/fast:dance", { contents: [] });
       assert.equal(method.status, 404);
       const stored = await send("/v1/responses", { model: "fast", input: "x", previous_response_id: "resp_1" });
-      assert.equal(stored.status, 400);
+      assert.equal(stored.status, 404);
       assert.equal(JSON.parse(await stored.text()).error.param, "previous_response_id");
       const missing = await send("/v1/messages", { model: "fast", max_tokens: 1 });
       assert.equal(missing.status, 400);
