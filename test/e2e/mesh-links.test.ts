@@ -82,6 +82,8 @@ prices: { overrides: { fake/m: { input: $1/M, output: $1/M }, fake/large: { inpu
         const own = rows.filter((row) => row.keyId === key.id);
         assert.equal(own.length, calls.length);
         assert.ok(own.every((row) => row.final && row.outcome !== Outcome.SUCCEEDED));
+        // The provider had begun to answer, and bills what it said.
+        assert.ok(own.every((row) => (row.usage?.outputTokens ?? 0n) > 0n && row.costNanosUsd > 0n));
       });
     }
 

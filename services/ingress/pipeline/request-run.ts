@@ -11,6 +11,7 @@ import {
   type RouterService,
 } from "#gen/penstock/router/v1/router_service_pb.ts";
 import { ErrorReason } from "#gen/penstock/type/v1/error_pb.ts";
+import type { Usage } from "#gen/penstock/type/v1/usage_pb.ts";
 import { Outcome, type UsageEvent } from "#gen/penstock/usage/v1/usage_event_pb.ts";
 import { gatewayError } from "#kit/errors/gateway-error.ts";
 import { asConnectError } from "#kit/mesh/as-connect-error.ts";
@@ -301,8 +302,11 @@ export class RequestRun {
       return undefined;
     }
     this.#attempt = undefined;
-    this.#tally.add(started.provider, finished.costNanosUsd, finished.usage);
-    return eventOfAttempt(this.#call, started, finished, this.#leaseIds(started), final);
+    // A connector that died in the middle of an answer could not tell what it had used.
+    const isUntold = finished.usage === undefined && this.#streamEvents > 0;
+    const told = isUntold ? { ...finished, ...this.#estimate(started) } : finished;
+    this.#tally.add(started.provider, told.costNanosUsd, told.usage);
+    return eventOfAttempt(this.#call, started, told, this.#leaseIds(started), final);
   }
 
   #fail(error: ConnectError): void {
@@ -324,21 +328,17 @@ export class RequestRun {
       return;
     }
     this.#attempt = undefined;
-    // Its input, and a token for each event that was passed on.
-    const usage = estimateUsage(this.#call.inspection.inputTextBytes ?? this.#call.body.length, this.#streamEvents);
-    const costNanosUsd = started.prices === undefined ? 0n : priceUsage(started.prices, usage);
-    this.#tally.add(started.provider, costNanosUsd, usage);
+    const seen = this.#estimate(started);
+    this.#tally.add(started.provider, seen.costNanosUsd, seen.usage);
     const totalMs = this.#deps.monotonicNow() - this.#attemptStartedAt;
-    this.#deps.recorder.record(
-      eventOfAbandoned(this.#call, started, {
-        outcome,
-        usage,
-        costNanosUsd,
-        leaseIds: this.#leaseIds(started),
-        totalMs,
-      }),
-      ignoreWritten,
-    );
+    const facts = { outcome, ...seen, leaseIds: this.#leaseIds(started), totalMs };
+    this.#deps.recorder.record(eventOfAbandoned(this.#call, started, facts), ignoreWritten);
+  }
+
+  /** What an attempt came to by what was seen of it: its input, and a token for each event that was passed on. */
+  #estimate({ prices }: AttemptStarted): { readonly usage: Usage; readonly costNanosUsd: bigint } {
+    const usage = estimateUsage(this.#call.inspection.inputTextBytes ?? this.#call.body.length, this.#streamEvents);
+    return { usage, costNanosUsd: prices === undefined ? 0n : priceUsage(prices, usage) };
   }
 
   #note(body: Uint8Array): void {
