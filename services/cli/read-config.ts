@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { formatProblems } from "#kit/config/format-problems.ts";
 import { loadConfig } from "#kit/config/load-config.ts";
 import { checkRouting, type ProviderFacts } from "../router/module.ts";
+import { ConfigError } from "./config-error.ts";
 import { defaultConfigText } from "./default-config.ts";
 import { type RootConfig, rootConfig } from "./root-config.ts";
 
@@ -14,11 +15,6 @@ export interface ConfigOverrides {
   readonly meshListen?: string | undefined;
   /** `service=url`, or `connector.provider=url`. */
   readonly peers?: readonly string[] | undefined;
-}
-
-/** A configuration that cannot be used; its message shows where and why. */
-export class ConfigError extends Error {
-  override readonly name = "ConfigError";
 }
 
 /** The file to read: the one named, else `penstock.yaml` where the process was started, else none. */
