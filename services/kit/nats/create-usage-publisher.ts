@@ -46,7 +46,10 @@ export interface UsagePublisherOptions {
 export interface UsagePublisher {
   /** Whether the server can be reached now. */
   readonly connected: boolean;
-  /** Resolves when the server has stored every event; rejects when it may not have stored one. May be repeated. */
+  /**
+   * Resolves when the server has stored the last event, which it does after those before it; rejects when it may not have
+   * stored them. One that it refused by itself is not told: it is never confirmed. May be repeated.
+   */
   publish(batch: readonly OutgoingUsage[]): Promise<void>;
   /** Calls with the numbers of a journal's records that the ledger has, until the returned function is called. */
   subscribeConfirmations(journalId: string, handler: (sequences: readonly bigint[]) => void): () => void;
@@ -57,6 +60,9 @@ export interface UsagePublisher {
 export function createUsagePublisher(options: UsagePublisherOptions): UsagePublisher {
   return new StreamPublisher(options);
 }
+
+/** JetStream's own: what it keeps once. */
+const messageIdHeader = "Nats-Msg-Id";
 
 interface Listener {
   readonly subject: string;
@@ -104,23 +110,22 @@ class StreamPublisher implements UsagePublisher {
         await ensureUsageStream(manager, this.#stream, this.#subject);
         this.#ensuredOn = connection;
       }
-      const stream = jetstream(connection, { timeout: this.#timeoutMs });
-      const results = await Promise.allSettled(
-        batch.map((event) =>
-          stream.publish(this.#subject, event.payload, {
-            msgID: event.id,
-            headers: headersOf(event),
-            timeout: this.#timeoutMs,
-            expect: { streamName: this.#stream },
-          }),
-        ),
-      );
-      const failed = results.filter((result) => result.status === "rejected");
-      if (failed[0] !== undefined) {
-        throw new Error(`${failed.length} of ${batch.length} usage events were not stored`, {
-          cause: failed[0].reason,
-        });
+      const last = batch.at(-1);
+      if (last === undefined) {
+        return;
       }
+      // Awaiting an answer for each costs more than everything else that is done with an event here.
+      for (const event of batch.slice(0, -1)) {
+        const fields = headersOf(event);
+        fields.set(messageIdHeader, event.id);
+        connection.publish(this.#subject, event.payload, { headers: fields });
+      }
+      await jetstream(connection, { timeout: this.#timeoutMs }).publish(this.#subject, last.payload, {
+        msgID: last.id,
+        headers: headersOf(last),
+        timeout: this.#timeoutMs,
+        expect: { streamName: this.#stream },
+      });
     } catch (error) {
       // The stream may be gone: a server that lost its store looks the same as one that is slow.
       this.#ensuredOn = undefined;
