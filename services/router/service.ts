@@ -56,7 +56,10 @@ export function createRouterService(deps: RouterDeps): ServiceImpl<typeof Router
   function findKeeper(table: RoutingTable, provider: string): RoutedModel {
     const keeper = table.findKeeper(provider);
     if (keeper === undefined) {
-      throw gatewayError(ErrorReason.NOT_FOUND, `The provider ${JSON.stringify(provider)} does not exist.`);
+      throw gatewayError(
+        ErrorReason.NOT_FOUND,
+        `The provider ${JSON.stringify(provider.slice(0, 100))} does not exist.`,
+      );
     }
     return keeper;
   }

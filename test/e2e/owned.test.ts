@@ -222,6 +222,30 @@ prices:
       assert.match(await refused(upload(alice, line({ model: "m-1", previous_response_id: "resp_1" })), 400), /Line 1/);
     });
 
+    test("counts each call for the rate limits", async () => {
+      const { secret } = await context.gateway.createKey({ requestsPerMinute: 2n });
+      const client = new OpenAI({ baseURL: `${context.gateway.url}/v1`, apiKey: secret, maxRetries: 0 });
+      await upload(client);
+      await client.files.list();
+      await refused(client.files.list(), 429);
+      await refused(upload(client), 429);
+    });
+
+    test("leaves the provider at once when the caller leaves", async () => {
+      const file = await upload(alice);
+      const controller = new AbortController();
+      const held = Promise.withResolvers<void>();
+      const count = context.provider.requests.length;
+      context.provider.script("", { parts: ["begun", held.promise], headers: { "content-type": "text/plain" } });
+      const content = await alice.files.content(file.id, { signal: controller.signal });
+      controller.abort();
+      const request = await context.provider.waitForRequest(count + 1);
+      assert.equal((await context.provider.waitForClose(request)).closedBy, "peer");
+      held.resolve();
+      await content.text().catch(() => undefined);
+      context.provider.script("", keeping.answer);
+    });
+
     test("records each call with its operation", async () => {
       const { response } = await alice.files
         .create({ file: await toFile(Buffer.from("x"), "x"), purpose: "user_data" })

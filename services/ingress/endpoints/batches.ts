@@ -82,6 +82,7 @@ export function createBatchesEndpoints(deps: BatchesDeps): readonly Endpoint[] {
 
   async function list(request: EndpointRequest): Promise<void> {
     const page = readPage(queryOf(request), { usual: 20, most: 100 });
+    await keeper.count(request, dialect);
     const { objects, hasMore } = await registry.list(request.key, { kind: ObjectKind.BATCH, purpose: "", ...page });
     replyJson(request, listBody(objects.map(described), hasMore));
   }

@@ -60,6 +60,7 @@ export function createFilesEndpoints(deps: FilesDeps): readonly Endpoint[] {
   async function list(request: EndpointRequest): Promise<void> {
     const query = queryOf(request);
     const page = readPage(query, { usual: 10_000, most: 10_000 });
+    await keeper.count(request, dialect);
     const { objects, hasMore } = await registry.list(request.key, {
       kind: ObjectKind.FILE,
       purpose: query.get("purpose") ?? "",
@@ -115,9 +116,8 @@ async function readForm(body: Buffer, contentType: string, { key }: EndpointRequ
         param: "purpose",
       });
     }
-    const files = parts.filter((part) => part.filename !== undefined);
-    const [file] = files;
-    if (file === undefined || files.length > 1) {
+    const [file, another] = parts.filter((part) => part.name === "file" || part.filename !== undefined);
+    if (file?.filename === undefined || file.name !== "file" || another !== undefined) {
       throw new CodecError("The body must have one part 'file'.", {
         code: "missing_required_parameter",
         param: "file",

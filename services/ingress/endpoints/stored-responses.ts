@@ -5,7 +5,7 @@ import { Dialect, Operation } from "#gen/penstock/type/v1/dialect_pb.ts";
 import type { Keeper } from "../owned/ask-keeper.ts";
 import { replaceIds } from "../owned/kept-reply.ts";
 import { keptOfResponse } from "../owned/learn-kept.ts";
-import { newObjectId, type ObjectRegistry, ownerOf } from "../owned/object-registry.ts";
+import { type ObjectRegistry, ownerOf } from "../owned/object-registry.ts";
 import { type RecordKeptUsageDeps, recordKeptUsage } from "../owned/record-kept-usage.ts";
 import type { Endpoint, EndpointRequest } from "./endpoint.ts";
 import { queryOf, replyAnswer, splitRest, unknownPath } from "./reply-json.ts";
@@ -17,6 +17,7 @@ export interface StoredResponsesDeps extends RecordKeptUsageDeps {
 }
 
 const dialect = Dialect.OPENAI_RESPONSES;
+const mostFiles = 1_000;
 const passedOn = [
   "include",
   "include[]",
@@ -90,19 +91,9 @@ export function createStoredResponsesEndpoints(deps: StoredResponsesDeps): reado
     { provider }: OwnedObject,
     body: JsonObject,
   ): Promise<ReadonlyMap<string, string>> {
-    const named = [...new Set(fileIdsIn(body))].slice(0, 100);
-    if (named.length === 0) {
-      return new Map();
-    }
-    const known = await registry.put(
-      named.map((providerId) => ({
-        id: newObjectId("file-"),
-        kind: ObjectKind.FILE,
-        owner: ownerOf(request.key),
-        provider,
-        providerId,
-      })),
-    );
+    // Callers can put ids into their own part of a response: one that nobody owns stays what it is.
+    const named = [...new Set(fileIdsIn(body))].slice(0, mostFiles);
+    const known = named.length === 0 ? [] : await registry.findFilesAt(request.key, provider, named);
     return new Map(known.map((file) => [file.providerId, file.id]));
   }
 

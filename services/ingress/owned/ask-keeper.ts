@@ -1,14 +1,16 @@
 import { Buffer } from "node:buffer";
 import type { ConnectError } from "@connectrpc/connect";
 import type { Json, JsonObject } from "#codec/codec.ts";
-import { Dialect, type Operation } from "#gen/penstock/type/v1/dialect_pb.ts";
+import { Dialect, Operation } from "#gen/penstock/type/v1/dialect_pb.ts";
 import { ErrorReason } from "#gen/penstock/type/v1/error_pb.ts";
 import { errorDetailOf, gatewayError } from "#kit/errors/gateway-error.ts";
 import { asConnectError } from "#kit/mesh/as-connect-error.ts";
 import type { EndpointRequest } from "../endpoints/endpoint.ts";
 import { HttpReply } from "../http/http-reply.ts";
 import { type HeaderReader, readDialectHeaders, readTags, readTimeoutMs } from "../http/read-request-headers.ts";
-import type { ReplyHead, ReplySink } from "../pipeline/gateway-call.ts";
+import { admit } from "../pipeline/admit.ts";
+import type { GatewayCall, ReplyHead, ReplySink } from "../pipeline/gateway-call.ts";
+import { keeperEntry } from "../pipeline/keeper-entry.ts";
 import { RequestRun, type RequestRunDeps } from "../pipeline/request-run.ts";
 
 /** One operation on something that a provider keeps. */
@@ -39,6 +41,8 @@ export interface KeeperAnswer {
 export interface Keeper {
   /** Rejects with NOT_FOUND, in the caller's words, where the provider has no such thing. */
   ask(request: EndpointRequest, call: KeeperCall): Promise<KeeperAnswer>;
+  /** Counts a request that the gateway answers by itself. Rejects with RATE_LIMITED when its key has had its share. */
+  count(request: EndpointRequest, dialect: Dialect): Promise<void>;
   /** Passes the answer on as it comes. */
   pass(request: EndpointRequest, call: KeeperCall): Promise<void>;
 }
@@ -47,55 +51,51 @@ const noBytes = Buffer.alloc(0);
 
 /** Makes the keeper's asker. */
 export function createKeeper(deps: RequestRunDeps): Keeper {
-  async function run(request: EndpointRequest, call: KeeperCall, sink: ReplySink): Promise<void> {
-    const { req, res, key, requestId, arrivedAt } = request;
+  function callOf(request: EndpointRequest, call: KeeperCall, traceparent: string | undefined): GatewayCall {
     const header = headerReader(request);
-    await deps.tracer.run(`keep ${call.provider}`, header, (traceparent) => {
-      const run = new RequestRun(
-        {
-          requestId,
-          key,
-          operation: call.operation,
-          dialect: call.dialect,
-          body: call.body ?? noBytes,
-          contentType: call.contentType ?? "",
-          inspection: {
-            model: "",
-            stream: call.stream === true,
-            inputTokenBound: 0n,
-            inputTextBytes: 0,
-            outputTokenLimit: 0n,
-            candidates: 1n,
-          },
-          provider: call.provider,
-          keptObject: {
-            $typeName: "penstock.type.v1.KeptObject",
-            id: call.providerId,
-            query: call.query ?? "",
-          },
-          tags: readTags(header, key.tags),
-          dialectHeaders: readDialectHeaders(header, call.dialect),
-          cachePolicy: "no-store",
-          timeoutMs: readTimeoutMs(header),
-          arrivedAt,
-          traceparent,
-        },
-        sink,
-        deps,
-      );
+    return {
+      requestId: request.requestId,
+      key: request.key,
+      operation: call.operation,
+      dialect: call.dialect,
+      body: call.body ?? noBytes,
+      contentType: call.contentType ?? "",
+      inspection: {
+        model: "",
+        stream: call.stream === true,
+        inputTokenBound: 0n,
+        inputTextBytes: 0,
+        outputTokenLimit: 0n,
+        candidates: 1n,
+      },
+      provider: call.provider,
+      keptObject: { $typeName: "penstock.type.v1.KeptObject", id: call.providerId, query: call.query ?? "" },
+      tags: readTags(header, request.key.tags),
+      dialectHeaders: readDialectHeaders(header, call.dialect),
+      cachePolicy: "no-store",
+      timeoutMs: readTimeoutMs(header),
+      arrivedAt: request.arrivedAt,
+      traceparent,
+    };
+  }
+
+  async function run(request: EndpointRequest, call: KeeperCall, sink: ReplySink): Promise<void> {
+    const { res } = request;
+    await deps.tracer.run(`keep ${call.provider}`, headerReader(request), (traceparent) => {
+      const running = new RequestRun(callOf(request, call, traceparent), sink, deps);
       const leave = (): void => {
         if (!res.writableFinished) {
-          run.cancel();
+          running.cancel();
           // Nobody waits for an answer any more; whoever awaits it must not wait for ever.
           sink.fail(gatewayError(ErrorReason.CLIENT_CLOSED, "The caller left."));
         }
       };
-      res.on("close", leave);
-      if (req.destroyed && res.destroyed) {
+      if (res.destroyed) {
         leave();
         return Promise.resolve();
       }
-      return run.run();
+      res.on("close", leave);
+      return running.run();
     });
   }
 
@@ -105,6 +105,12 @@ export function createKeeper(deps: RequestRunDeps): Keeper {
         const fail = (error: unknown): void => reject(asCallersError(error, call));
         run(request, call, new WholeSink(resolve, fail)).then(undefined, fail);
       }),
+    async count(request, dialect) {
+      // What is listed here has no operation of its own: it asks nobody.
+      const call = { operation: Operation.GET_FILE, dialect, provider: "", providerId: "", id: "" };
+      const admission = await admit(callOf(request, call, undefined), keeperEntry, deps);
+      admission.release({ costNanosUsd: 0n, providerCostsNanosUsd: {}, tokens: 0n });
+    },
     pass(request, call) {
       const reply = new HttpReply(request.res, request.requestId, call.dialect);
       return run(request, call, {

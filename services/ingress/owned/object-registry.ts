@@ -45,6 +45,8 @@ export interface ObjectRegistry {
   find(key: KeyRecord, kind: ObjectKind, ids: readonly string[]): Promise<readonly OwnedObject[]>;
   /** The responses that hold these items, as far as they are the key's to use. */
   findByItems(key: KeyRecord, itemIds: readonly string[]): Promise<readonly OwnedObject[]>;
+  /** Those of the files that a provider keeps under these ids that are the key's to use. */
+  findFilesAt(key: KeyRecord, provider: string, providerIds: readonly string[]): Promise<readonly OwnedObject[]>;
   /** One thing. Rejects with NOT_FOUND for what does not exist and what is another's: nobody can tell which. */
   get(key: KeyRecord, kind: ObjectKind, id: string): Promise<OwnedObject>;
   list(
@@ -79,6 +81,15 @@ export function createObjectRegistry(service: Client<typeof OwnedObjectService>)
     find,
     findByItems: async (key, itemIds) =>
       (await ask((options) => service.getObjects({ owner: ownerOf(key), itemIds: [...itemIds] }, options))).objects,
+    findFilesAt: async (key, provider, providerIds) =>
+      (
+        await ask((options) =>
+          service.getObjects(
+            { owner: ownerOf(key), kind: ObjectKind.FILE, provider, providerIds: [...providerIds] },
+            options,
+          ),
+        )
+      ).objects,
     async get(key, kind, id) {
       const [found] = id === "" || id.length > longestId ? [] : await find(key, kind, [id]);
       if (found === undefined) {

@@ -63,6 +63,9 @@ test("finds what a colleague of the same team made, and shows nobody else that i
   for (const owner of others) {
     assert.deepEqual(idsOf(await client.getObjects({ owner, ...asked })), []);
     assert.deepEqual(idsOf(await client.getObjects({ owner, itemIds: ["item"] })), []);
+    const atProvider = { kind: ObjectKind.FILE, provider: "p", providerIds: ["provider-a"] };
+    assert.deepEqual(idsOf(await client.getObjects({ owner, ...atProvider })), []);
+    assert.deepEqual(idsOf(await client.getObjects({ owner: colleague, ...atProvider })), ["a"]);
     assert.deepEqual(idsOf(await client.listObjects({ owner, kind: ObjectKind.FILE })), []);
     await client.deleteObject({ owner, kind: ObjectKind.FILE, id: "a" });
   }

@@ -35,15 +35,19 @@ export function createOwnedService(deps: OwnedServiceDeps): ServiceImpl<typeof O
     async getObjects(request) {
       atMost(request.ids.length, mostIds, "ids");
       atMost(request.itemIds.length, mostIds, "item_ids");
+      atMost(request.providerIds.length, mostIds, "provider_ids");
       const owner = requireOwner(request.owner);
-      const [named, holders] = await askStore(() =>
+      const [named, holders, kept] = await askStore(() =>
         Promise.all([
           request.ids.length === 0 ? [] : store.find(owner, requireKind(request.kind), request.ids),
           request.itemIds.length === 0 ? [] : store.findByItems(owner, ObjectKind.RESPONSE, request.itemIds),
+          request.providerIds.length === 0
+            ? []
+            : store.findAtProvider(owner, requireKind(request.kind), request.provider, request.providerIds),
         ]),
       );
       // The newest of one id wins, and comes last.
-      const found = new Map([...holders, ...named].map((object) => [`${object.kind} ${object.id}`, object]));
+      const found = new Map([...kept, ...holders, ...named].map((object) => [`${object.kind} ${object.id}`, object]));
       return { objects: [...found.values()].map(messageOf) };
     },
     async listObjects(request) {

@@ -45,6 +45,13 @@ export interface OwnedStore {
   /** Idempotent on kind, provider and provider's id. Undefined when it is another owner's. */
   put(object: StoredObject): Promise<StoredObject | undefined>;
   find(owner: StoredOwner, kind: ObjectKind, ids: readonly string[]): Promise<readonly StoredObject[]>;
+  /** Things of one provider by its own ids. */
+  findAtProvider(
+    owner: StoredOwner,
+    kind: ObjectKind,
+    provider: string,
+    providerIds: readonly string[],
+  ): Promise<readonly StoredObject[]>;
   /** The things that these belong to. */
   findByItems(owner: StoredOwner, kind: ObjectKind, itemIds: readonly string[]): Promise<readonly StoredObject[]>;
   list(owner: StoredOwner, page: ListedPage): Promise<readonly StoredObject[]>;
@@ -129,6 +136,13 @@ export function createPostgresOwnedStore(deps: { readonly pool: pg.Pool }): Owne
         ...ownerValues(owner),
         kind,
         ids,
+      ]),
+    findAtProvider: (owner, kind, provider, providerIds) =>
+      select(`${isOwned} AND ${isAlive} AND kind = $4 AND provider = $5 AND provider_id = ANY($6)`, [
+        ...ownerValues(owner),
+        kind,
+        provider,
+        providerIds,
       ]),
     findByItems: (owner, kind, itemIds) =>
       select(`${isOwned} AND ${isAlive} AND kind = $4 AND item_ids && $5::text[] ORDER BY create_time`, [
