@@ -1,3 +1,5 @@
+import type { CounterLabel } from "./limits/counters.ts";
+import type { BudgetWindow } from "./limits/limit-rule.ts";
 import type { Slice } from "./slice.ts";
 
 /** Why a request that waited for a budget was not served. */
@@ -16,6 +18,18 @@ export interface Waiter {
 export interface BudgetRule {
   readonly limitNanosUsd: bigint;
   readonly provider: string | undefined;
+  /** Undefined where nobody wants to be warned. */
+  readonly warning?: BudgetWarning | undefined;
+}
+
+/** When somebody is to hear how much of a budget is spent, and whose it is. */
+export interface BudgetWarning {
+  /** From 1 to 100, ascending. */
+  readonly percents: readonly number[];
+  readonly label: CounterLabel;
+  readonly window: BudgetWindow;
+  /** Empty where the budget belongs to no tenant, as that of a model. */
+  readonly organizationId: string;
 }
 
 /**
@@ -28,6 +42,9 @@ export class Account {
   limitNanosUsd: bigint | undefined;
   /** The provider whose costs alone count; undefined when all do. */
   readonly provider: string | undefined;
+  warning: BudgetWarning | undefined;
+  /** The largest share, in percent, that somebody was warned of. */
+  warnedPercent = 0;
   /** What the budget had left for any lease when the store last told; undefined before. */
   roomNanosUsd: bigint | undefined;
   /** What top-ups have added to its limit, as the store last told. */
@@ -47,6 +64,7 @@ export class Account {
     this.budgetId = budgetId;
     this.limitNanosUsd = rule?.limitNanosUsd;
     this.provider = rule?.provider;
+    this.warning = rule?.warning;
   }
 
   /** How many requests wait for more, or for the store's word that there is no more. */

@@ -3,7 +3,7 @@ import type { ConnectError } from "@connectrpc/connect";
 import type { ExtendResponse, RateLimitStatus, ReserveResponse } from "#gen/penstock/quota/v1/quota_service_pb.ts";
 import { ErrorReason } from "#gen/penstock/type/v1/error_pb.ts";
 import { gatewayError } from "#kit/errors/gateway-error.ts";
-import type { BudgetCounter, CounterLabel, RateCounter } from "./limits/counters.ts";
+import { type BudgetCounter, type CounterLabel, nameOfCounter, type RateCounter } from "./limits/counters.ts";
 import type { QuotaExtension, QuotaOutcome } from "./quota.ts";
 import type { RateWindow } from "./rate-window.ts";
 import type { Hold, Refusal } from "./reserve.ts";
@@ -124,8 +124,8 @@ function unverified(): ConnectError {
 }
 
 /** The key's own limits are named without its id, which its user knows. */
-function nameOf({ scope, tag, value }: CounterLabel): string {
-  return scope === "key" ? "key" : `${scope} ${tag === "" ? "" : `${tag}=`}${value}`;
+function nameOf(label: CounterLabel): string {
+  return label.scope === "key" ? "key" : nameOfCounter(label);
 }
 
 function describe({ limitId, scope, tag, value }: CounterLabel): Record<string, string> {

@@ -34,8 +34,8 @@ export interface LeaseKeeperDeps {
   readonly options: LeaseKeeperOptions;
   /** Hears of failures in the background. */
   readonly onError: (error: unknown) => void;
-  /** Hears how much of a budget is left for any lease each time the store says so. */
-  readonly onRoom?: (account: Account, roomNanosUsd: bigint) => void;
+  /** Hears how much of a budget is spent each time the store says so. */
+  readonly onSpent?: (account: Account, spentNanosUsd: bigint) => void;
 }
 
 const flushBatch = 500;
@@ -71,6 +71,7 @@ export class LeaseKeeper {
       this.#accounts.set(budgetId, account);
     } else if (rule !== undefined) {
       account.limitNanosUsd = rule.limitNanosUsd;
+      account.warning = rule.warning;
     }
     account.lastUseMs = this.#deps.now();
     return account;
@@ -346,7 +347,7 @@ export class LeaseKeeper {
         }
         account.roomNanosUsd = result.room;
         account.extraNanosUsd = result.extra;
-        this.#deps.onRoom?.(account, result.room);
+        this.#deps.onSpent?.(account, result.spent);
         return result.room;
       case "lost":
         slice.isLost = true;

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type pg from "pg";
 import { AccountingService } from "#gen/penstock/accounting/v1/accounting_service_pb.ts";
+import { AlertService } from "#gen/penstock/accounting/v1/alert_service_pb.ts";
 import { QuotaService } from "#gen/penstock/quota/v1/quota_service_pb.ts";
 import type { Live } from "#kit/config/create-live-config.ts";
 import type { Mesh } from "#kit/mesh/mesh.ts";
@@ -9,6 +10,7 @@ import { createPool } from "#kit/postgres/create-pool.ts";
 import { migrate } from "#kit/postgres/migrate.ts";
 import { serveAdmin } from "./admin/serve-admin.ts";
 import { type BootstrapSecrets, ensureBootstrapKeys } from "./bootstrap-keys.ts";
+import { createBudgetWatch } from "./budget-watch.ts";
 import { startChangeListener } from "./change-listener.ts";
 import type { QuotaConfig } from "./config.ts";
 import type { LimitRule } from "./limits/limit-rule.ts";
@@ -61,6 +63,7 @@ const reconcileOfOne = { graceMs: 5_000, intervalMs: 5_000 };
 const pollIntervalMs = 2_000;
 const pollOverlapMs = 30_000;
 const pageSize = 1_000;
+const alertMs = 2_000;
 const heartbeatMs = 2_000;
 const processTtlMs = 6_000;
 
@@ -119,7 +122,12 @@ async function startQuota(
   const budgets = createPostgresBudgetStore({ pool, holder, leaseTtlMs });
   const limits = createPostgresLimitStore({ pool, holder });
   const now = (): number => performance.now();
+  const watch = createBudgetWatch({
+    raise: (alerts) => mesh.client(AlertService).raiseAlert({ alerts }),
+    wallClock: Date.now,
+  });
   const quota = new Quota({
+    onSpent: (account, spent) => watch.note(account, spent),
     budgets,
     keys,
     now,
@@ -166,6 +174,7 @@ async function startQuota(
     startLoop(() => poll(now()), { intervalMs: pollIntervalMs, onError }),
     startLoop(readLimits, { intervalMs: pollIntervalMs, onError }),
     startLoop(() => shareRates(limits, quota), { intervalMs: heartbeatMs, onError }),
+    startLoop(() => watch.flush(), { intervalMs: alertMs, onError }),
     await startOwned({ pool, mesh, onError }),
   ];
   const listener = startChangeListener({

@@ -1,7 +1,7 @@
 import { ErrorReason } from "#gen/penstock/type/v1/error_pb.ts";
 import { gatewayError } from "#kit/errors/gateway-error.ts";
 import type { WatchKeysResponse } from "#gen/penstock/quota/v1/quota_service_pb.ts";
-import type { WaitRefusal } from "./budget-account.ts";
+import type { Account, WaitRefusal } from "./budget-account.ts";
 import { type DirectoryEntry, KeyDirectory, type RequestFacts } from "./key-directory.ts";
 import { KeyFeed } from "./key-feed.ts";
 import { LeaseKeeper, type LeaseKeeperOptions } from "./lease-keeper.ts";
@@ -33,6 +33,8 @@ export interface QuotaDeps {
   readonly options: QuotaOptions;
   /** Hears of failures in the background. */
   readonly onError: (error: unknown) => void;
+  /** Hears how much of a budget is spent each time the store says so. */
+  readonly onSpent?: (account: Account, spentNanosUsd: bigint) => void;
 }
 
 /** What came of a request for a hold. */
@@ -63,7 +65,15 @@ export class Quota {
   constructor(deps: QuotaDeps) {
     this.#deps = deps;
     const { now, newId, options, onError } = deps;
-    this.keeper = new LeaseKeeper({ store: deps.budgets, now, newId, options, onError });
+    const { onSpent } = deps;
+    this.keeper = new LeaseKeeper({
+      store: deps.budgets,
+      now,
+      newId,
+      options,
+      onError,
+      ...(onSpent === undefined ? {} : { onSpent }),
+    });
     this.book = new LimitBook({
       account: (budgetId, rule) => this.keeper.account(budgetId, rule),
       wallClock: deps.wallClock,

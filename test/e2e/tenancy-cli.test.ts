@@ -55,7 +55,18 @@ limits:
       await ok("users", "grant", "ada", "admin", "--organization", "acme", "--team", "search");
       assert.match(await ok("users", "list"), /ada +ada@example\.com +acme +viewer@acme admin@search/);
       const { key, secret } = await json(
-        ...["keys", "create", "--team", "search", "--user", "ada", "--budget", "5", "--rpm", "60", "--tag", "env=prod"],
+        "keys",
+        "create",
+        "--team",
+        "search",
+        "--user",
+        "ada",
+        "--budget",
+        "5",
+        "--rpm",
+        "60",
+        "--tag",
+        "env=prod",
       );
       // As the API answers it.
       const { id, budgetNanosUsd, tags } = key as { readonly id: string; readonly [name: string]: unknown };
@@ -81,8 +92,17 @@ limits:
     test("sets, shows, tops up and ends a budget", async () => {
       await ok("teams", "create", "docs");
       const { limit } = await json(
-        ...["budgets", "create", "team=docs", "--budget", "1.50", "--window", "month", "--zone", "Europe/Berlin"],
-        ...["--warn", "80%"],
+        "budgets",
+        "create",
+        "team=docs",
+        "--budget",
+        "1.50",
+        "--window",
+        "month",
+        "--zone",
+        "Europe/Berlin",
+        "--warn",
+        "80%",
       );
       // As the API answers it.
       const { id, warnPercents } = limit as { readonly id: string; readonly warnPercents: unknown };

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { type Client, Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { AccountingService } from "#gen/penstock/accounting/v1/accounting_service_pb.ts";
+import { AlertService } from "#gen/penstock/accounting/v1/alert_service_pb.ts";
 import { AuditService } from "#gen/penstock/admin/v1/audit_service_pb.ts";
 import { KeyService } from "#gen/penstock/admin/v1/key_service_pb.ts";
 import { LimitScope, LimitService, LimitWindow } from "#gen/penstock/admin/v1/limit_service_pb.ts";
@@ -27,6 +28,7 @@ interface Admin {
   readonly limits: Client<typeof LimitService>;
   readonly audit: Client<typeof AuditService>;
   readonly accounting: Client<typeof AccountingService>;
+  readonly alerts: Client<typeof AlertService>;
 }
 
 inBothModes(
@@ -54,6 +56,7 @@ prices:
         limits: createClient(LimitService, transport),
         audit: createClient(AuditService, transport),
         accounting: createClient(AccountingService, transport),
+        alerts: createClient(AlertService, transport),
       };
     }
     const call = (key: string, model = "free"): Promise<GatewayReply> => chat({ url: context.gateway.url, key }, model);
@@ -102,7 +105,7 @@ prices:
     });
 
     test("a team's budget counts what all its keys spend, and grows by a top-up", async () => {
-      const { teams, keys, limits } = adminAs(context.gateway.adminKey);
+      const { teams, keys, limits, alerts } = adminAs(context.gateway.adminKey);
       await teams.createTeam({ team: { id: "shared" } });
       const secrets = await Promise.all(
         [1, 2].map(async () => (await keys.createKey({ key: { teamId: "shared" } })).secret),
@@ -114,6 +117,7 @@ prices:
           value: "shared",
           amount: { case: "budgetNanosUsd", value: 3n * cent },
           window: LimitWindow.MONTH,
+          warnPercents: [50],
         },
       });
       const limitId = limit?.id ?? "";
@@ -136,6 +140,12 @@ prices:
       assert.equal(refused?.json?.error?.code, "insufficient_quota");
       assert.match(refused?.json?.error?.message ?? "", /budget of the team shared/);
       assert.equal(await used(), 3n * cent);
+      const alert = await waitUntil(
+        async () => (await alerts.listAlerts({})).alerts.find(({ event }) => event?.labels["limit_id"] === limitId),
+        () => "an alert that more than half of the budget is spent",
+      );
+      assert.equal(alert.event?.title, "The month's budget of the team shared is spent to 50%");
+      assert.equal(alert.event.labels["organization_id"], "default");
       await limits.topUp({ limitId, amountNanosUsd: cent, idempotencyKey: "one more" });
       assert.equal((await call(first, "cent")).status, 200);
       assert.equal((await call(second, "cent")).status, 429);

@@ -12,6 +12,11 @@ export interface CounterLabel {
   readonly value: string;
 }
 
+/** Names a counter for people: `team search`, `tag project=blue`. */
+export function nameOfCounter({ scope, tag, value }: CounterLabel): string {
+  return `${scope} ${tag === "" ? "" : `${tag}=`}${value}`;
+}
+
 /** A budget that a request is held against. */
 export interface BudgetCounter {
   readonly label: CounterLabel;

@@ -1,5 +1,5 @@
 import { LRUCache } from "lru-cache";
-import type { Account, BudgetRule } from "../budget-account.ts";
+import type { Account, BudgetRule, BudgetWarning } from "../budget-account.ts";
 import { RateWindow } from "../rate-window.ts";
 import { type BudgetPeriod, periodAt } from "./budget-period.ts";
 import type { BudgetCounter, CounterLabel, RateCounter, RequestLimits, SlotCounter } from "./counters.ts";
@@ -31,7 +31,8 @@ export class LimitBook {
   readonly #deps: LimitBookDeps;
   /** As many as there are keys, teams, organisations and users with a rate. */
   readonly #ratesOfKeys = new Map<string, RateCounter>();
-  readonly #ratesOfRequests = new LRUCache<string, RateCounter>({ max: maxRateCounters });
+  /** Made when it is first needed: it takes its room at once, and few have such limits. */
+  #ratesOfRequests: LRUCache<string, RateCounter> | undefined;
   readonly #periods = new Map<string, BudgetPeriod>();
   #ofKey: readonly LimitRule[] = [];
   #ofRequest: readonly LimitRule[] = [];
@@ -90,7 +91,7 @@ export class LimitBook {
 
   /** The window of a rate that is counted under an id of the caller's, at this process' share of the limit. */
   rate(id: string, unit: RateCounter["unit"], label: CounterLabel, limit: number): RateCounter {
-    const counters = dependsOnRequest(label.scope) ? this.#ratesOfRequests : this.#ratesOfKeys;
+    const counters = dependsOnRequest(label.scope) ? this.#countersOfRequests() : this.#ratesOfKeys;
     let counter = counters.get(id);
     if (counter === undefined) {
       counter = { label, unit, window: new RateWindow(0) };
@@ -104,7 +105,7 @@ export class LimitBook {
   ratesOf(limitId: string): readonly { readonly value: string; readonly window: RateWindow }[] {
     const found: { readonly value: string; readonly window: RateWindow }[] = [];
     for (const counters of [this.#ratesOfKeys, this.#ratesOfRequests]) {
-      for (const { label, window } of counters.values()) {
+      for (const { label, window } of counters?.values() ?? []) {
         if (label.limitId === limitId) {
           found.push({ value: label.value, window });
         }
@@ -118,6 +119,11 @@ export class LimitBook {
     return metric.kind === "budget" ? 0 : shareOf(metric.limit, this.#share);
   }
 
+  #countersOfRequests(): LRUCache<string, RateCounter> {
+    this.#ratesOfRequests ??= new LRUCache({ max: maxRateCounters });
+    return this.#ratesOfRequests;
+  }
+
   #collect(
     rules: readonly LimitRule[],
     facts: LimitFacts,
@@ -126,12 +132,15 @@ export class LimitBook {
     const rates: RateCounter[] = [];
     const slots: SlotCounter[] = [];
     let untilMs = Number.POSITIVE_INFINITY;
-    for (const { id, scope, metric } of rules) {
+    for (const { id, scope, metric, warnAt } of rules) {
       for (const value of valuesOf(scope, facts)) {
         const label = { limitId: id, scope: scope.kind, tag: scope.tag, value };
         switch (metric.kind) {
           case "budget": {
-            const counter = this.#budget(label, metric);
+            const organizationId = dependsOnRequest(scope.kind) ? "" : facts.organizationId;
+            const warning =
+              warnAt.length === 0 ? undefined : { percents: warnAt, label, window: metric.window, organizationId };
+            const counter = this.#budget(label, metric, warning);
             untilMs = Math.min(untilMs, counter.endMs);
             budgets.push(counter);
             break;
@@ -151,13 +160,18 @@ export class LimitBook {
     return { limits: { budgets, rates, slots }, untilMs };
   }
 
-  #budget(label: CounterLabel, metric: LimitMetric & { readonly kind: "budget" }): BudgetCounter {
+  #budget(
+    label: CounterLabel,
+    metric: LimitMetric & { readonly kind: "budget" },
+    warning: BudgetWarning | undefined,
+  ): BudgetCounter {
     const period = this.#period(metric);
     return {
       label,
       account: this.#deps.account(limitBudgetId(label.limitId, label.value, period), {
         limitNanosUsd: metric.nanosUsd,
         provider: label.scope === "provider" ? label.value : undefined,
+        warning,
       }),
       limitNanosUsd: metric.nanosUsd,
       window: metric.window,

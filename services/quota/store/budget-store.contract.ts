@@ -208,11 +208,12 @@ function next(lease: LeaseSync, granted: bigint): LeaseSync {
 }
 
 function synced(granted: bigint, room: bigint): LeaseSyncResult {
-  return { kind: "synced", granted, room, extra: 0n };
+  return { kind: "synced", granted, room, extra: 0n, spent: 0n };
 }
 
 async function syncOne(store: BudgetStore, sync: LeaseSync): Promise<LeaseSyncResult> {
   const [result] = await store.syncLeases([sync]);
   assert.ok(result !== undefined);
-  return result;
+  // What is spent is told as it was at some moment of the call.
+  return result.kind === "synced" ? { ...result, spent: 0n } : result;
 }

@@ -167,7 +167,7 @@ function applySync(
   lease.expireMs = expireMs;
   lease.closeMs = nowMs;
   lease.checkMs = nowMs + checkMs;
-  return { kind: "synced", granted: lease.granted, room, extra: budget.extra };
+  return { kind: "synced", granted: lease.granted, room, extra: budget.extra, spent: budget.spent };
 }
 
 function reconcile(shared: MemoryBudgets, leaseId: string, ledger: bigint, graceMs: number, nowMs: number): bigint {

@@ -20,6 +20,7 @@ interface SyncRow {
   readonly granted: bigint;
   readonly room: bigint;
   readonly extra: bigint;
+  readonly spent: bigint;
 }
 
 interface ForwardedRow {
@@ -59,7 +60,8 @@ export function createPostgresBudgetStore(deps: PostgresBudgetStoreDeps): Budget
       // The rows of a subquery in order are handed to the function in that order, so locks are taken in the caller's.
       const rows = await query<SyncRow>(
         `SELECT r.outcome, r.granted, r.room,
-           coalesce((SELECT b.extra_nanos FROM quota.budgets b WHERE b.id = s.budget), 0)::bigint AS extra
+           coalesce((SELECT b.extra_nanos FROM quota.budgets b WHERE b.id = s.budget), 0)::bigint AS extra,
+           coalesce((SELECT b.spent_nanos FROM quota.budgets b WHERE b.id = s.budget), 0)::bigint AS spent
          FROM unnest($1::uuid[], $2::text[], $3::boolean[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[],
            $8::bigint[], $9::bigint[], $10::bigint[], $11::boolean[], $12::bigint[]) WITH ORDINALITY
            AS s(lease, budget, new, sequence, granted, spent, held, need, minimum, maximum, close, allowed, place)
@@ -156,7 +158,7 @@ function mapValues<From, To>(record: Readonly<Record<string, From>>, map: (value
 function mapSyncRow(row: SyncRow): LeaseSyncResult {
   switch (row.outcome) {
     case "synced":
-      return { kind: "synced", granted: row.granted, room: row.room, extra: row.extra };
+      return { kind: "synced", granted: row.granted, room: row.room, extra: row.extra, spent: row.spent };
     case "lost":
       return { kind: "lost" };
     default:

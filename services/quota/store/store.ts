@@ -24,12 +24,19 @@ export interface LeaseSync {
 }
 
 /**
- * What the store made of it. `room` is what the budget has left for any lease, negative when it is overdrawn; `extra` what top-ups have added to it. `lost`: the
+ * What the store made of it. `room` is what the budget has left for any lease, negative when it is overdrawn; `extra` what top-ups have
+ * added to it, `spent` what is spent of it, perhaps without this synchronisation. `lost`: the
  * lease was taken away, because its holder was not heard of or the budget was deleted. `stale`: a later synchronisation
  * has already been applied.
  */
 export type LeaseSyncResult =
-  | { readonly kind: "synced"; readonly granted: bigint; readonly room: bigint; readonly extra: bigint }
+  | {
+      readonly kind: "synced";
+      readonly granted: bigint;
+      readonly room: bigint;
+      readonly extra: bigint;
+      readonly spent: bigint;
+    }
   | { readonly kind: "lost" }
   | { readonly kind: "stale" };
 
