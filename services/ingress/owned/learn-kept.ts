@@ -78,7 +78,11 @@ class WholeLearner implements KeptLearner {
   }
 
   finish(): KeptOfAnswer {
-    const body = Buffer.concat(this.#pieces);
+    const [only] = this.#pieces;
+    const body =
+      this.#pieces.length === 1 && only !== undefined
+        ? Buffer.from(only.buffer, only.byteOffset, only.byteLength)
+        : Buffer.concat(this.#pieces);
     this.#pieces = [];
     return this.#read(body);
   }

@@ -61,6 +61,7 @@ const byDialect: ReadonlyMap<Dialect, DialectReferences> = new Map([
           "vector_store_ids",
           "type",
           "role",
+          "result",
           "id",
         ]),
         // Sources that an answer cites are told again with it, and give access to nothing.
@@ -119,15 +120,15 @@ function containersOf({ holder, members }: FoundObject): readonly FoundString[] 
   ];
 }
 
-/** References to items say so, or say nothing but the id. A picture is referred to by its call. */
+/** References to items say so, or say nothing but the id. A picture that is not sent along is referred to by its call. */
 function itemsOf({ holder, depth, members }: FoundObject): readonly FoundString[] {
   if (holder !== "input" || depth !== 1) {
     return [];
   }
   const type = members.get("type")?.[0]?.value;
-  const isReference =
-    type === "item_reference" || type === "image_generation_call" || (type === undefined && !members.has("role"));
-  return isReference ? (members.get("id") ?? []) : [];
+  const isPicture = type === "image_generation_call" && (members.get("result")?.[0]?.value ?? "") === "";
+  const isReference = type === "item_reference" || (type === undefined && !members.has("role"));
+  return isReference || isPicture ? (members.get("id") ?? []) : [];
 }
 
 /**
