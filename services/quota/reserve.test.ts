@@ -27,6 +27,13 @@ test("replaces a hold by the cost once, be it less or more", () => {
   }
 });
 
+test("is not charged for a request that another process holds for, and keeps nothing for it", () => {
+  const { reservations, limits, slice } = open({ granted: 100n });
+  reserve(reservations, limits, { cost: 60n });
+  assert.equal(settle(reservations, limits, { cost: 30n, leaseId: "another" }), "forward");
+  assert.deepEqual([slice.held, slice.spent, slice.available, reservations.size], [0n, 0n, 100n, 0]);
+});
+
 test("does not hold again for a request that is settled", () => {
   const { reservations, limits, slice } = open({ granted: 100n });
   reserve(reservations, limits, { cost: 60n });

@@ -183,7 +183,13 @@ export class Reservations {
   settle(limits: RequestLimits | undefined, demand: SettleDemand, nowMs: number): SettleOutcome {
     const { settled } = this.#options;
     const hold = this.#holds.get(demand.requestId);
-    if (hold !== undefined) {
+    if (hold !== undefined && !isTakenFrom(hold, demand.leaseIds)) {
+      // The answer to its reservation here was never heard, and another process holds for it: that one is charged.
+      this.#end(hold);
+      for (const { slice } of hold.parts) {
+        slice.release(hold.amount);
+      }
+    } else if (hold !== undefined) {
       this.#end(hold);
       for (const { slice, counter } of hold.parts) {
         slice.settle(hold.amount, costAt(counter.account.provider, demand));
@@ -297,6 +303,11 @@ export class Reservations {
       }
     }
   }
+}
+
+/** Whether a settlement that names these leases is one of this hold. */
+function isTakenFrom(hold: Hold, leaseIds: readonly string[]): boolean {
+  return leaseIds.length === 0 || hold.parts.some(({ slice }) => leaseIds.includes(slice.leaseId));
 }
 
 function unitsOf(rate: RateCounter, tokens: number): number {

@@ -47,7 +47,8 @@ export function createNetwork(deps: { readonly time: VirtualTime; readonly rando
   const network: Network = {
     weather: fairWeather,
     changeWeather() {
-      network.weather = network.weather === fairWeather ? random.pick(weathers) : fairWeather;
+      // Mostly fair, or hardly a request would ever be admitted.
+      network.weather = network.weather === fairWeather && random.chance(0.25) ? random.pick(weathers) : fairWeather;
     },
     call<T>(apply: () => Promise<T>): Promise<T> {
       const { lost, unheard, doubled, delayMs } = network.weather;
