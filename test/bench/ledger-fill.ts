@@ -82,9 +82,11 @@ function rollUp(bucket: "hour" | "day", table: string, source: string, more: str
     "cost_nanos",
   ];
   return `INSERT INTO accounting.${table} (${bucket}, dimensions, ${dimensions}, attempts, requests, estimated_attempts,
-      ${sums.join(", ")})
+      ${sums.join(", ")}, max_cost_nanos)
     SELECT date_trunc('${bucket}', start_time, 'UTC'), sha256(convert_to(ARRAY[${digest}]::text, 'UTF8')), ${dimensions},
       count(*), count(*) FILTER (WHERE final), count(*) FILTER (WHERE estimated),
-      ${sums.map((name) => `sum(${name})::bigint`).join(", ")}
-    FROM ${source} GROUP BY date_trunc('${bucket}', start_time, 'UTC'), ${dimensions}`;
+      ${sums.map((name) => `sum(${name})::bigint`).join(", ")}, max(cost_nanos)
+    FROM ${source} GROUP BY date_trunc('${bucket}', start_time, 'UTC'), ${dimensions}
+    -- As they lie when they come hour by hour.
+    ORDER BY 1`;
 }

@@ -12,10 +12,14 @@ export interface TimeRange {
 export interface BusyHour extends TimeRange {
   /** About how many rows it has; more than are found when a cursor or a least cost leaves some out. */
   readonly count: number;
+  /** The keys whose rows they are; undefined for days, and when they are many. */
+  readonly keyIds: readonly string[] | undefined;
 }
 
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
+/** The most keys of an hour that are worth naming. */
+const maxKeys = 10;
 /** Days looked at together, at most. */
 const maxDays = 400;
 
@@ -84,18 +88,18 @@ async function busyBuckets(
   const counted = query.allAttempts ? "attempts" : "requests";
   where.add(`${counted} > 0`);
   if (query.minCostNanosUsd > 0n) {
-    // Costs are not negative, so no row of a cheaper sum can be dear enough.
-    where.add(`cost_nanos >= ${where.value(query.minCostNanosUsd)}`);
+    where.add(`max_cost_nanos >= ${where.value(query.minCostNanosUsd)}`);
   }
   const table = `accounting.rollup_${filter.tagName === "" ? "" : "tag_"}${bucket === "hour" ? "hourly" : "daily"}`;
-  const result = await pool.query<{ start_time: Date; count: bigint }>(
-    `SELECT ${bucket} AS start_time, sum(${counted})::bigint AS count FROM ${table}
+  const keys = bucket === "day" ? "NULL" : `CASE WHEN count(*) <= ${maxKeys} THEN array_agg(DISTINCT key_id) END`;
+  const result = await pool.query<{ start_time: Date; count: bigint; key_ids: readonly string[] | null }>(
+    `SELECT ${bucket} AS start_time, sum(${counted})::bigint AS count, ${keys} AS key_ids FROM ${table}
      WHERE ${where.text()} GROUP BY ${bucket} ORDER BY ${bucket} DESC${bucket === "day" ? ` LIMIT ${maxDays}` : ""}`,
     where.values,
   );
   const lengthMs = bucket === "day" ? dayMs : hourMs;
   return result.rows.map((row) => {
     const startMs = row.start_time.getTime();
-    return { startMs, endMs: startMs + lengthMs, count: Number(row.count) };
+    return { startMs, endMs: startMs + lengthMs, count: Number(row.count), keyIds: row.key_ids ?? undefined };
   });
 }

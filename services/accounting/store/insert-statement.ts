@@ -28,6 +28,7 @@ const names = dimensions.join(", ");
 const tagNames = "tag_name, tag_value";
 const estimated = "count(*) FILTER (WHERE estimated)";
 const rolledUp = [...counted, ...summed];
+const dearest = "max_cost_nanos";
 
 /**
  * Adds rows, given as one JSON array of writeEventRow, and their sums; returns one row with `inserted`.
@@ -71,7 +72,7 @@ SELECT count(*) AS inserted FROM inserted`;
 
 /**
  * The steps of a statement that add attempts, from an earlier step, to all rollups. `raise` counts them and all that they
- * used; `correct` takes their cost_nanos as a difference, and changes nothing else.
+ * used; `correct` takes their cost_nanos as a difference and new_cost as what they cost now, and changes nothing else.
  */
 export function rollUpSteps(source: string, mode: "raise" | "correct"): string {
   const tagged = `(SELECT * FROM ${source} WHERE tags <> '{}') AS tagged, accounting.rolled_tags(tags)`;
@@ -90,6 +91,7 @@ function rollUp(prefix: "" | "tag_", source: string, columns: string, mode: "rai
     ...summed.map(
       (name) => `${mode === "raise" || name === "cost_nanos" ? `sum(${name})::bigint` : "0::bigint"} AS ${name}`,
     ),
+    `max(${mode === "raise" ? "cost_nanos" : "new_cost"}) AS ${dearest}`,
   ];
   return `${prefix}sums AS (
   SELECT date_trunc('hour', start_time, 'UTC') AS hour, ${columns}, ${sums.join(", ")}
@@ -98,7 +100,7 @@ function rollUp(prefix: "" | "tag_", source: string, columns: string, mode: "rai
   SELECT *, sha256(convert_to(ARRAY[${digest}]::text, 'UTF8')) AS dimensions FROM ${prefix}sums
 ), ${prefix}days AS (
   SELECT date_trunc('day', hour, 'UTC') AS day, dimensions, ${columns},
-    ${rolledUp.map((name) => `sum(${name})::bigint AS ${name}`).join(", ")}
+    ${rolledUp.map((name) => `sum(${name})::bigint AS ${name}`).join(", ")}, max(${dearest}) AS ${dearest}
   FROM ${prefix}keyed GROUP BY day, dimensions, ${columns}
 ), ${prefix}hourly AS (
   ${addTo(`${prefix}hourly`, "hour", columns, `${prefix}keyed`)}
@@ -108,9 +110,10 @@ function rollUp(prefix: "" | "tag_", source: string, columns: string, mode: "rai
 }
 
 function addTo(rollup: string, bucket: "hour" | "day", columns: string, source: string): string {
-  const all = `${bucket}, dimensions, ${columns}, ${rolledUp.join(", ")}`;
+  const all = `${bucket}, dimensions, ${columns}, ${rolledUp.join(", ")}, ${dearest}`;
   return `INSERT INTO accounting.rollup_${rollup} AS r (${all})
   SELECT ${all} FROM ${source} ORDER BY ${bucket}, dimensions
   ON CONFLICT (${bucket}, dimensions) DO UPDATE SET
-    ${rolledUp.map((name) => `${name} = r.${name} + EXCLUDED.${name}`).join(", ")}`;
+    ${rolledUp.map((name) => `${name} = r.${name} + EXCLUDED.${name}`).join(", ")},
+    ${dearest} = greatest(r.${dearest}, EXCLUDED.${dearest})`;
 }

@@ -35,7 +35,7 @@ export async function listRequests(pool: pg.Pool, query: RequestQuery): Promise<
           expected += hour.count;
         }
       }
-      events.push(...(await readRanges(pool, query, joinRanges(chunk), limit)));
+      events.push(...(await readHours(pool, query, chunk, limit)));
     }
     if (events.length >= query.limit) {
       break;
@@ -73,22 +73,30 @@ function probe(pool: pg.Pool, query: RequestQuery): Promise<readonly UsageEvent[
   return readRows(pool, `(${newest}) AS newest WHERE ${search.text()}`, query.limit, search);
 }
 
-/** What is found in time ranges, each read from the index and nothing between them. */
-function readRanges(
+/** What is found in hours, each read from an index and nothing between them: of the keys that are named, if they are. */
+function readHours(
   pool: pg.Pool,
   query: RequestQuery,
-  ranges: readonly TimeRange[],
+  hours: readonly BusyHour[],
   limit: number,
 ): Promise<readonly UsageEvent[]> {
   const where = placeOf(query);
+  const named = hours.every((hour) => hour.keyIds !== undefined) && !query.allAttempts;
+  const ranges: readonly (TimeRange & { readonly keyId?: string })[] = named
+    ? hours.flatMap((hour) => (hour.keyIds ?? []).map((keyId) => ({ ...hour, keyId })))
+    : joinRanges(hours);
   const starts = where.value(ranges.map((range) => new Date(range.startMs)));
   const ends = where.value(ranges.map((range) => new Date(range.endMs)));
+  const keys = where.value(ranges.map((range) => range.keyId ?? ""));
   where.add("start_time >= range_start AND start_time < range_end");
+  if (named) {
+    where.add("key_id = range_key");
+  }
   addAll(where, query);
   const each = `SELECT * FROM accounting.attempts WHERE ${where.text()} ${order} LIMIT ${where.value(limit)}`;
   return readRows(
     pool,
-    `unnest(${starts}::timestamptz[], ${ends}::timestamptz[]) AS ranges(range_start, range_end)
+    `unnest(${starts}::timestamptz[], ${ends}::timestamptz[], ${keys}::text[]) AS ranges(range_start, range_end, range_key)
      CROSS JOIN LATERAL (${each}) AS found`,
     limit,
     where,
