@@ -5,7 +5,6 @@ import { ErrorReason } from "#gen/penstock/type/v1/error_pb.ts";
 import { gatewayError } from "#kit/errors/gateway-error.ts";
 import { type BudgetCounter, type CounterLabel, nameOfCounter, type RateCounter } from "./limits/counters.ts";
 import type { QuotaExtension, QuotaOutcome } from "./quota.ts";
-import type { RateWindow } from "./rate-window.ts";
 import type { Hold, Refusal } from "./reserve.ts";
 
 /** OpenAI's clients take no delay of a minute or more for granted and come back at once; the window can ask for 61 s. */
@@ -59,27 +58,29 @@ function reserved(hold: Hold, nowMs: number): ReserveResponse {
   };
 }
 
-/** The window of which least is left. */
-function tightest(rates: readonly RateCounter[], unit: RateCounter["unit"], nowMs: number): RateWindow | undefined {
-  let found: RateWindow | undefined;
+/** The rate of which least is left. */
+function tightest(rates: readonly RateCounter[], unit: RateCounter["unit"], nowMs: number): RateCounter | undefined {
+  let found: RateCounter | undefined;
   for (const rate of rates) {
-    if (rate.unit === unit && (found === undefined || remaining(rate.window, nowMs) < remaining(found, nowMs))) {
-      found = rate.window;
+    if (rate.unit === unit && (found === undefined || remaining(rate, nowMs) < remaining(found, nowMs))) {
+      found = rate;
     }
   }
   return found;
 }
 
-function remaining(window: RateWindow, nowMs: number): number {
-  return Math.max(0, window.limit - window.used(nowMs));
+/** What is left of the whole, as far as this process can tell: as much as is left of its own share. */
+function remaining({ total, window }: RateCounter, nowMs: number): number {
+  const left = Math.max(0, window.limit - window.used(nowMs));
+  return window.limit === total ? left : Math.floor((left * total) / Math.max(1, window.limit));
 }
 
-function statusOf(window: RateWindow, nowMs: number): RateLimitStatus {
+function statusOf(rate: RateCounter, nowMs: number): RateLimitStatus {
   return {
     $typeName: "penstock.quota.v1.RateLimitStatus",
-    limit: BigInt(window.limit),
-    remaining: BigInt(remaining(window, nowMs)),
-    resetDelay: durationOf(window.resetDelayMs(nowMs)),
+    limit: BigInt(rate.total),
+    remaining: BigInt(remaining(rate, nowMs)),
+    resetDelay: durationOf(rate.window.resetDelayMs(nowMs)),
   };
 }
 

@@ -130,7 +130,7 @@ test("counts the tokens that were really used", () => {
 
 test("lets so many requests run at a time, whatever becomes of them", () => {
   const { reservations, limits } = open({ granted: 100n });
-  limits.slots.push({ id: "slot", label: keyLabel, limit: 2 });
+  limits.slots.push({ id: "slot", label: keyLabel, total: 2, limit: 2 });
   reserve(reservations, limits, { requestId: "a" });
   reserve(reservations, limits, { requestId: "b" });
   const refused = { kind: "limited", limit: "concurrency", label: keyLabel, value: 2, used: 2, retryDelayMs: 1_000 };
@@ -197,7 +197,7 @@ function counterOf(account: Account): BudgetCounter {
 }
 
 function rateOf(unit: RateCounter["unit"], limit: number): RateCounter {
-  return { label: keyLabel, unit, window: new RateWindow(limit) };
+  return { label: keyLabel, unit, total: limit, window: new RateWindow(limit) };
 }
 
 function accountWith(granted: bigint, rule?: BudgetRule): Account {

@@ -318,24 +318,29 @@ function costAt(provider: string | undefined, demand: SettleDemand): bigint {
   return provider === undefined ? demand.cost : (demand.providerCosts[provider] ?? 0n);
 }
 
-function rateRefusal({ label, unit, window }: RateCounter, units: number, nowMs: number): Refusal {
+/** What all processes have used together, as far as this one can tell: as much of the whole as it has of its share. */
+function ofAll(used: number, share: number, total: number): number {
+  return share === 0 ? used : Math.round((used * total) / share);
+}
+
+function rateRefusal({ label, unit, total, window }: RateCounter, units: number, nowMs: number): Refusal {
   return {
     kind: "limited",
     limit: unit === "requests" ? "requests_per_minute" : "tokens_per_minute",
     label,
-    value: window.limit,
-    used: window.used(nowMs),
+    value: total,
+    used: ofAll(window.used(nowMs), window.limit, total),
     retryDelayMs: window.retryDelayMs(units, nowMs),
   };
 }
 
-function slotRefusal({ label, limit }: SlotCounter, running: number): Refusal {
+function slotRefusal({ label, total, limit }: SlotCounter, running: number): Refusal {
   return {
     kind: "limited",
     limit: "concurrency",
     label,
-    value: limit,
-    used: running,
+    value: total,
+    used: ofAll(running, limit, total),
     retryDelayMs: limit === 0 ? Number.POSITIVE_INFINITY : slotRetryMs,
   };
 }

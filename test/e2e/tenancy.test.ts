@@ -139,6 +139,19 @@ prices:
       assert.equal(refused?.status, 429);
       assert.equal(refused?.json?.error?.code, "insufficient_quota");
       assert.match(refused?.json?.error?.message ?? "", /budget of the team shared/);
+      // What the gateway adds to OpenAI's error.
+      const { limit: told } = refused?.json?.error as unknown as { readonly limit: Record<string, string> };
+      const { reset = "", ...facts } = told;
+      assert.ok(Date.parse(reset) > Date.now());
+      assert.deepEqual(facts, {
+        name: "budget",
+        scope: "team",
+        scope_id: "shared",
+        limit_id: limitId,
+        window: "month",
+        value: String(3n * cent),
+        used: String(3n * cent),
+      });
       assert.equal(await used(), 3n * cent);
       const alert = await waitUntil(
         async () => (await alerts.listAlerts({})).alerts.find(({ event }) => event?.labels["limit_id"] === limitId),
@@ -151,6 +164,27 @@ prices:
       assert.equal((await call(second, "cent")).status, 429);
       await limits.deleteLimit({ limitId });
       await statusWithin(first, 200, "cent");
+    });
+
+    test("a rate of an organisation is refused with its name, its use and when to come back", async () => {
+      const { organizations, keys, limits } = adminAs(context.gateway.adminKey);
+      await organizations.createOrganization({ organization: { id: "rated" } });
+      const { secret } = await keys.createKey({ key: { organizationId: "rated" } });
+      await limits.createLimit({
+        limit: {
+          scope: LimitScope.ORGANIZATION,
+          value: "rated",
+          amount: { case: "requestsPerMinute", value: 2n },
+        },
+      });
+      const refused = await statusWithin(secret, 429);
+      const error = refused.json?.error as unknown as { readonly limit: Record<string, string> };
+      assert.deepEqual([error.limit["name"], error.limit["scope"]], ["requests_per_minute", "organization"]);
+      assert.deepEqual([error.limit["scope_id"], error.limit["value"], error.limit["used"]], ["rated", "2", "2"]);
+      const seconds = Number(refused.headers.get("retry-after"));
+      assert.ok(seconds >= 1 && seconds <= 61, `retry-after: ${seconds}`);
+      const { secret: other } = await keys.createKey({ key: { organizationId: "rated" } });
+      assert.equal((await call(other)).status, 429, "another key of the organisation shares the rate");
     });
 
     test("after a rotation both secrets work, and the older one ends with its grace period", async () => {

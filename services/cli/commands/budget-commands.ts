@@ -14,7 +14,8 @@ import {
 } from "#gen/penstock/admin/v1/limit_service_pb.ts";
 import { allPages, type Api, type ApiOptions, openApi, withApiOptions } from "./call-api.ts";
 import { formatTable } from "./format-table.ts";
-import { formatDollars, formatTime } from "./format-values.ts";
+import { formatDollars } from "#kit/money/format-dollars.ts";
+import { formatTime } from "./format-time.ts";
 import { readCount, readMoney, readPercent, repeated } from "./read-options.ts";
 import { UsageError } from "./usage-error.ts";
 

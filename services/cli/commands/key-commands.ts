@@ -12,7 +12,8 @@ import {
 import { create } from "@bufbuild/protobuf";
 import { allPages, type ApiOptions, openApi, withApiOptions } from "./call-api.ts";
 import { formatFacts, formatTable } from "./format-table.ts";
-import { formatDollars, formatTime } from "./format-values.ts";
+import { formatDollars } from "#kit/money/format-dollars.ts";
+import { formatTime } from "./format-time.ts";
 import {
   readCount,
   readDuration,

@@ -8,7 +8,7 @@ import {
 import { GetTeamResponseSchema, ListTeamsResponseSchema, TeamService } from "#gen/penstock/admin/v1/team_service_pb.ts";
 import { allPages, type ApiOptions, openApi, withApiOptions } from "./call-api.ts";
 import { formatTable } from "./format-table.ts";
-import { formatTime } from "./format-values.ts";
+import { formatTime } from "./format-time.ts";
 
 interface TenantOptions extends ApiOptions {
   readonly name?: string;

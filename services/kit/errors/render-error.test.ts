@@ -115,6 +115,26 @@ test("tells Anthropic's clients in their own words that there are no threads", (
   });
 });
 
+test("says which limit refused, in the body of every dialect", () => {
+  const limit = { scope: "team", scope_id: "search", window: "month", value: "1000", used: "999" };
+  const error = gatewayError(ErrorReason.BUDGET_EXHAUSTED, "No.", {
+    metadata: { limit: "budget", other: "x", ...limit },
+  });
+  const body = (dialect: Dialect): { readonly error: Readonly<Record<string, unknown>> } =>
+    JSON.parse(renderError(dialect, error, "req_1").body);
+  for (const dialect of [Dialect.OPENAI_CHAT, Dialect.OPENAI_RESPONSES, Dialect.ANTHROPIC_MESSAGES, Dialect.COHERE]) {
+    assert.deepEqual(body(dialect).error["limit"], { name: "budget", ...limit });
+  }
+  assert.deepEqual(body(Dialect.GEMINI).error["details"], [
+    {
+      "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+      reason: "RATE_LIMIT_EXCEEDED",
+      domain: "penstock",
+      metadata: { name: "budget", ...limit },
+    },
+  ]);
+});
+
 test("shows nothing of an error that is not of the catalogue", () => {
   for (const error of [
     ConnectError.from(new Error("password=x")),

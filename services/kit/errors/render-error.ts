@@ -1,6 +1,6 @@
 import { Code, type ConnectError } from "@connectrpc/connect";
 import { Dialect } from "#gen/penstock/type/v1/dialect_pb.ts";
-import { ErrorReason } from "#gen/penstock/type/v1/error_pb.ts";
+import { type ErrorDetail, ErrorReason } from "#gen/penstock/type/v1/error_pb.ts";
 import { errorDetailOf, retryDelayMsOf } from "./gateway-error.ts";
 import { entryOf, type ReasonEntry } from "./reasons.ts";
 
@@ -22,6 +22,8 @@ interface ErrorFacts {
   readonly type: string;
   /** Unset where waiting does not help. */
   readonly retryDelayMs: number | undefined;
+  /** The limit of the gateway that refused the request; undefined when none did. */
+  readonly limit: Readonly<Record<string, string>> | undefined;
 }
 
 const internalMessage = "The gateway failed to handle the request.";
@@ -79,8 +81,22 @@ function factsOf(error: ConnectError, dialect: Dialect): ErrorFacts {
     code: detail.metadata["code"] ?? ((fromProvider ? provider.code : "") || entry.openaiCode),
     type: detail.reason === ErrorReason.RATE_LIMITED ? limitType(detail.metadata["limit"], entry) : entry.openaiType,
     retryDelayMs: entry.retryable ? retryDelayMsOf(detail.retryDelay) : undefined,
+    limit: limitOf(detail),
   };
 }
+
+/** What is known of the limit that refused: amounts of a budget are nano-US-dollars, a reset is a time. */
+function limitOf({ reason, metadata }: ErrorDetail): Readonly<Record<string, string>> | undefined {
+  const { limit } = metadata;
+  const isOurs = reason === ErrorReason.BUDGET_EXHAUSTED || reason === ErrorReason.RATE_LIMITED;
+  if (!isOurs || limit === undefined || metadata["scope"] === undefined) {
+    return undefined;
+  }
+  const facts = limitFacts.flatMap((name) => (metadata[name] === undefined ? [] : [[name, metadata[name]]]));
+  return { name: limit, ...Object.fromEntries(facts) };
+}
+
+const limitFacts = ["scope", "scope_id", "limit_id", "window", "value", "used", "reset"] as const;
 
 /** OpenAI names what ran out, without the time. */
 function limitType(limit: string | undefined, entry: ReasonEntry): string {
@@ -96,6 +112,7 @@ function errorBody(dialect: Dialect, facts: ErrorFacts, requestId: string): obje
           type: facts.status === 413 ? "request_too_large" : facts.entry.anthropicType,
           message: facts.message,
           ...anthropicDetails(facts),
+          ...limitField(facts),
         },
         request_id: requestId,
       };
@@ -116,8 +133,13 @@ function errorBody(dialect: Dialect, facts: ErrorFacts, requestId: string): obje
   }
 }
 
-function openAiError({ message, type, param, code }: ErrorFacts): object {
-  return { message, type, param, code };
+function openAiError({ message, type, param, code, limit }: ErrorFacts): object {
+  return { message, type, param, code, ...limitField({ limit }) };
+}
+
+/** No dialect has a field for it; clients pass over those that they do not know. */
+function limitField({ limit }: Pick<ErrorFacts, "limit">): object {
+  return limit === undefined ? {} : { limit };
 }
 
 /** Anthropic's clients go on without a thread for this code, and read it and the reasons only here. */
@@ -125,9 +147,15 @@ function anthropicDetails({ code, param }: ErrorFacts): object {
   return code === "thread_unsupported_request" ? { details: { error_code: code, unsupported: [param] } } : {};
 }
 
-/** Google's clients read no header field: the delay stands in the body. */
-function geminiDetails({ retryDelayMs }: ErrorFacts): object {
-  return retryDelayMs === undefined
-    ? {}
-    : { details: [{ "@type": "type.googleapis.com/google.rpc.RetryInfo", retryDelay: `${retryDelayMs / 1_000}s` }] };
+/** Google's clients read no header field: the delay stands in the body, and its own word for a limit beside it. */
+function geminiDetails({ retryDelayMs, limit }: ErrorFacts): object {
+  const details: object[] = [];
+  if (retryDelayMs !== undefined) {
+    details.push({ "@type": "type.googleapis.com/google.rpc.RetryInfo", retryDelay: `${retryDelayMs / 1_000}s` });
+  }
+  if (limit !== undefined) {
+    const info = { reason: "RATE_LIMIT_EXCEEDED", domain: "penstock", metadata: limit };
+    details.push({ "@type": "type.googleapis.com/google.rpc.ErrorInfo", ...info });
+  }
+  return details.length === 0 ? {} : { details };
 }

@@ -32,6 +32,8 @@ export interface BudgetCounter {
 export interface RateCounter {
   readonly label: CounterLabel;
   readonly unit: "requests" | "tokens";
+  /** What all processes together allow; the window has this process' share of it. */
+  total: number;
   readonly window: RateWindow;
 }
 
@@ -39,6 +41,9 @@ export interface RateCounter {
 export interface SlotCounter {
   readonly id: string;
   readonly label: CounterLabel;
+  /** What all processes together allow. */
+  readonly total: number;
+  /** This process' share of it. */
   readonly limit: number;
 }
 

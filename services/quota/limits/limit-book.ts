@@ -94,9 +94,10 @@ export class LimitBook {
     const counters = dependsOnRequest(label.scope) ? this.#countersOfRequests() : this.#ratesOfKeys;
     let counter = counters.get(id);
     if (counter === undefined) {
-      counter = { label, unit, window: new RateWindow(0) };
+      counter = { label, unit, total: limit, window: new RateWindow(0) };
       counters.set(id, counter);
     }
+    counter.total = limit;
     counter.window.limit = shareOf(limit, this.#share);
     return counter;
   }
@@ -152,7 +153,12 @@ export class LimitBook {
             rates.push(this.rate(`${id}\n${value}`, "tokens", label, metric.limit));
             break;
           case "concurrency":
-            slots.push({ id: `${id}\n${value}`, label, limit: shareOf(metric.limit, this.#share) });
+            slots.push({
+              id: `${id}\n${value}`,
+              label,
+              total: metric.limit,
+              limit: shareOf(metric.limit, this.#share),
+            });
             break;
         }
       }
