@@ -3,6 +3,8 @@ import { Command, CommanderError } from "commander";
 import { addBudgetCommands } from "./commands/budget-commands.ts";
 import { addKeyCommands } from "./commands/key-commands.ts";
 import { repeated } from "./commands/read-options.ts";
+import { addRequestCommands } from "./commands/request-commands.ts";
+import { addSpendCommand } from "./commands/spend-command.ts";
 import { addOrganizationCommands, addTeamCommands } from "./commands/tenant-commands.ts";
 import { UsageError } from "./commands/usage-error.ts";
 import { addUserCommands } from "./commands/user-commands.ts";
@@ -57,6 +59,8 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
   addUserCommands(program);
   addKeyCommands(program);
   addBudgetCommands(program);
+  addSpendCommand(program);
+  addRequestCommands(program);
   try {
     await program.parseAsync(argv);
     return exitCode;

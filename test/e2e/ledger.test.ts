@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { Dimension, ExportFormat, TimelineKind } from "#gen/penstock/accounting/v1/accounting_service_pb.ts";
 import { inBothModes } from "../harness/both-modes.ts";
 import { chat, post } from "../harness/call-gateway.ts";
@@ -54,6 +57,31 @@ prices:
       const lines = Buffer.concat(pieces).toString().split("\r\n");
       assert.equal(lines.length, 3);
       assert.ok(lines[1]?.includes(reply.requestId) && lines[1].includes("0.010000000"));
+    });
+
+    test("answers the commands spend and requests", async () => {
+      const { gateway } = context;
+      const { secret, key } = await gateway.createKey({ tags: { feature: "cli" } });
+      const reply = await chat({ url: gateway.url, key: secret }, "cent");
+      await gateway.waitForRequest(reply.requestId);
+      const penstock = async (...args: readonly string[]): Promise<string> => {
+        const program = fileURLToPath(new URL("../../services/main.ts", import.meta.url));
+        const env = { ...process.env, PENSTOCK_URL: gateway.url, PENSTOCK_ADMIN_KEY: gateway.adminKey };
+        return (await promisify(execFile)(process.execPath, [program, ...args], { env })).stdout;
+      };
+      assert.match(
+        await penstock("spend", "--by", "model,tag:feature", "--key", key.id),
+        /^cent +cli +\$0\.01 +1 +1 /m,
+      );
+      const json = JSON.parse(await penstock("spend", "--key", key.id, "--since", "1d", "--json"));
+      assert.equal(json.rows[0].costNanosUsd, "10000000");
+      assert.match(
+        await penstock("requests", "list", "--key", key.id, "--outcome", "succeeded"),
+        new RegExp(reply.requestId),
+      );
+      assert.match(await penstock("requests", "show", reply.requestId), /attempt 1 recorded$/m);
+      const file = await penstock("requests", "export", "--key", key.id, "--format", "jsonl");
+      assert.equal(JSON.parse(file).requestId, reply.requestId);
     });
 
     test("lists dead letters to admins, and to nobody else", async () => {
