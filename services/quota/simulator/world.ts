@@ -10,6 +10,7 @@ import { createNetwork, fairWeather, type Network } from "./network.ts";
 import type { Random } from "./random.ts";
 import { type SimProcess, startSimProcess } from "./sim-process.ts";
 import type { VirtualTime } from "./virtual-time.ts";
+import { createRules } from "./world-rules.ts";
 
 /** What a world is made of. */
 export interface WorldDeps {
@@ -60,12 +61,7 @@ export class World {
     const scale = random.pick([1, 10, 100]);
     const limit = (most: number): bigint => BigInt(50 + random.below(most * scale));
     this.#limitOfKey = () => limit(2_000);
-    this.#rules = [
-      budget("team1", { kind: "team", value: "t1" }, limit(3_000), "lifetime"),
-      budget("team2", { kind: "team", value: "t2" }, limit(1_500), "lifetime"),
-      budget("all", { kind: "organization", value: undefined }, limit(2_000), random.chance(0.5) ? "minute" : "hour"),
-      budget("providers", { kind: "provider", value: undefined }, limit(3_000), "lifetime"),
-    ];
+    this.#rules = createRules(random, limit);
     for (const { id, metric } of this.#rules) {
       this.books.setLimit(limitBudgetPrefix(id), metric.kind === "budget" ? metric.nanosUsd : 0n);
     }
@@ -395,13 +391,4 @@ export class World {
       });
     }
   }
-}
-
-function budget(
-  id: string,
-  scope: { readonly kind: "team" | "organization" | "provider"; readonly value: string | undefined },
-  nanosUsd: bigint,
-  window: "lifetime" | "minute" | "hour",
-): LimitRule {
-  return { id, scope: { ...scope, tag: "" }, metric: { kind: "budget", nanosUsd, window, zone: "UTC" }, warnAt: [] };
 }
