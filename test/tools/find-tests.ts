@@ -11,8 +11,8 @@ export interface TestPass {
 
 const patterns = ["services/**/*.test.ts", "test/**/*.test.ts"];
 
-/** Suites that start whole meshes, kill processes or measure times, and so want the machine for themselves. */
-const alone = /^test\/(e2e|faults|compat)\//;
+/** Suites that kill processes or count what comes within a time, and so want the machine for themselves. */
+const alone = /^test\/(e2e|faults)\//;
 
 /**
  * The test files of the tree, those that want the machine for themselves in a pass of their own. Only files at or below
