@@ -139,9 +139,7 @@ prices:
       assert.equal(refused?.status, 429);
       assert.equal(refused?.json?.error?.code, "insufficient_quota");
       assert.match(refused?.json?.error?.message ?? "", /budget of the team shared/);
-      // What the gateway adds to OpenAI's error.
-      const { limit: told } = refused?.json?.error as unknown as { readonly limit: Record<string, string> };
-      const { reset = "", ...facts } = told;
+      const { reset = "", ...facts } = limitIn(refused);
       assert.ok(Date.parse(reset) > Date.now());
       assert.deepEqual(facts, {
         name: "budget",
@@ -178,9 +176,8 @@ prices:
         },
       });
       const refused = await statusWithin(secret, 429);
-      const error = refused.json?.error as unknown as { readonly limit: Record<string, string> };
-      assert.deepEqual([error.limit["name"], error.limit["scope"]], ["requests_per_minute", "organization"]);
-      assert.deepEqual([error.limit["scope_id"], error.limit["value"], error.limit["used"]], ["rated", "2", "2"]);
+      const { name, scope, scope_id: id, value, used } = limitIn(refused);
+      assert.deepEqual([name, scope, id, value, used], ["requests_per_minute", "organization", "rated", "2", "2"]);
       const seconds = Number(refused.headers.get("retry-after"));
       assert.ok(seconds >= 1 && seconds <= 61, `retry-after: ${seconds}`);
       const { secret: other } = await keys.createKey({ key: { organizationId: "rated" } });
@@ -290,6 +287,14 @@ prices:
     });
   },
 );
+
+/** The limit that a refusal names. */
+function limitIn(reply: GatewayReply | undefined): Readonly<Record<string, string>> {
+  const error = reply?.json?.error;
+  assert.ok(error !== undefined && "limit" in error);
+  // What the gateway adds to OpenAI's error.
+  return error.limit as Readonly<Record<string, string>>;
+}
 
 async function assertRefused(work: Promise<unknown>, code: Code): Promise<void> {
   const error: unknown = await work.then(

@@ -52,7 +52,7 @@ async function budgetUsage(
 }
 
 /** What stands before and after the value in the ids of the budgets of a limit in one window. */
-export function idParts(limitId: string, period: BudgetPeriod): { readonly prefix: string; readonly suffix: string } {
+function idParts(limitId: string, period: BudgetPeriod): { readonly prefix: string; readonly suffix: string } {
   const marker = "\0";
   const [prefix = "", suffix = ""] = limitBudgetId(limitId, marker, period).split(marker);
   return { prefix, suffix };

@@ -76,7 +76,7 @@ export async function startAdmin(databaseUrl: string, limits: LimitsConfig = [])
 }
 
 /** A client whose calls are made on behalf of somebody. */
-export function clientAs<S extends DescService>(mesh: Mesh, service: S, actor: Actor): Client<S> {
+function clientAs<S extends DescService>(mesh: Mesh, service: S, actor: Actor): Client<S> {
   // The methods of a client by their local names; all are unary.
   const client = mesh.client(service) as unknown as Record<
     string,
