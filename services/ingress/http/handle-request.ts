@@ -54,14 +54,12 @@ export function createRequestHandler(deps: HandleRequestDeps): RequestHandler {
     if (endpoint !== undefined) {
       return { endpoint, rest: path.slice(endpoint.path.length) };
     }
-    const [other] = known;
-    if (other !== undefined) {
+    if (known.length > 0) {
+      const methods = [...new Set(known.map((other) => other.method))].toSorted();
       throw gatewayError(
         ErrorReason.METHOD_NOT_ALLOWED,
-        `Not allowed to ${method} on /v1${path}. Use ${other.method}.`,
-        {
-          metadata: { allow: other.method },
-        },
+        `Not allowed to ${method} on /v1${path.slice(0, 200)}. Use ${methods.join(" or ")}.`,
+        { metadata: { allow: methods.join(", ") } },
       );
     }
     throw gatewayError(ErrorReason.UNKNOWN_URL, `Unknown request URL: ${method} /v1${path.slice(0, 200)}.`);
