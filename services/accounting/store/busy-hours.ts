@@ -8,17 +8,17 @@ export interface TimeRange {
   readonly endMs: number;
 }
 
-/** An hour in which there may be what is asked for. */
+/** An hour, or a day with little of it, in which there may be what is asked for. */
 export interface BusyHour extends TimeRange {
   /** About how many rows it has; more than are found when a cursor or a least cost leaves some out. */
   readonly count: number;
-  /** The keys whose rows they are; undefined for days, and when they are many. */
+  /** The keys whose rows they are; undefined when they are many. */
   readonly keyIds: readonly string[] | undefined;
 }
 
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
-/** The most keys of an hour that are worth naming. */
+/** The most keys of an hour or a day that are worth naming. */
 const maxKeys = 10;
 /** Days looked at together, at most. */
 const maxDays = 400;
@@ -45,8 +45,13 @@ export async function* busyHours(pool: pg.Pool, query: RequestQuery): AsyncGener
           expected += day.count;
         }
       }
-      const hours = await busyBuckets(pool, query, "hour", joinRanges(chunk));
-      yield hours.filter((hour) => hour.startMs < endMs);
+      if (!query.allAttempts && chunk.every((day) => day.keyIds !== undefined)) {
+        // The days of a few keys are read as they are: an index finds them.
+        yield chunk;
+      } else {
+        const hours = await busyBuckets(pool, query, "hour", joinRanges(chunk));
+        yield hours.filter((hour) => hour.startMs < endMs);
+      }
     }
     const last = days.at(-1);
     if (last === undefined || days.length < maxDays) {
@@ -91,7 +96,7 @@ async function busyBuckets(
     where.add(`max_cost_nanos >= ${where.value(query.minCostNanosUsd)}`);
   }
   const table = `accounting.rollup_${filter.tagName === "" ? "" : "tag_"}${bucket === "hour" ? "hourly" : "daily"}`;
-  const keys = bucket === "day" ? "NULL" : `CASE WHEN count(*) <= ${maxKeys} THEN array_agg(DISTINCT key_id) END`;
+  const keys = `CASE WHEN count(*) <= ${maxKeys} THEN array_agg(DISTINCT key_id) END`;
   const result = await pool.query<{ start_time: Date; count: bigint; key_ids: readonly string[] | null }>(
     `SELECT ${bucket} AS start_time, sum(${counted})::bigint AS count, ${keys} AS key_ids FROM ${table}
      WHERE ${where.text()} GROUP BY ${bucket} ORDER BY ${bucket} DESC${bucket === "day" ? ` LIMIT ${maxDays}` : ""}`,

@@ -62,7 +62,7 @@ export function readLedgerFilter(options: LedgerOptions): RequestFilter {
 }
 
 /** Reads a time: one such as `2027-01-31`, or a span before now such as `30d`. Throws UsageError. */
-export function readPastOption(option: string, text: string, nowMs: number): Timestamp {
+function readPastOption(option: string, text: string, nowMs: number): Timestamp {
   const ms = /^\d{4}-\d{2}-\d{2}/.test(text) ? Date.parse(text) : nowMs - readDuration(option, text);
   if (!Number.isFinite(ms)) {
     throw new UsageError(`${option}: expected a time such as 2027-01-31 or 30d`);
