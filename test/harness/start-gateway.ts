@@ -42,6 +42,8 @@ export interface Gateway {
   readonly processes: ReadonlyMap<string, GatewayProcess>;
   /** The bus; undefined when embedded. */
   readonly nats: TestNats | undefined;
+  /** The address of the database. */
+  readonly databaseUrl: string;
   readonly admin: {
     readonly keys: Client<typeof KeyService>;
     readonly accounting: Client<typeof AccountingService>;
@@ -79,6 +81,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   let nats: TestNats | undefined;
   const database = await createSharedDatabase();
   const pool = new pg.Pool({ connectionString: database.url, max: 2 });
+  // Tests that end the server break idle connections, which nobody waits for; the next query opens another one.
+  pool.on("error", () => undefined);
 
   async function stop(): Promise<void> {
     // The ingress first: it drains into the others.
@@ -94,7 +98,15 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   try {
     nats = options.mode === "mesh" ? await startTestNats() : undefined;
     await startProcesses({ ...options, configFile, directory, database: database.url, bus: nats?.url }, processes);
-    return await createGateway({ mode: options.mode, configFile, processes, nats, pool, stop });
+    return await createGateway({
+      mode: options.mode,
+      configFile,
+      databaseUrl: database.url,
+      processes,
+      nats,
+      pool,
+      stop,
+    });
   } catch (error) {
     await stop();
     throw error;
@@ -159,6 +171,7 @@ interface GatewayParts {
   readonly configFile: string;
   readonly processes: ReadonlyMap<string, GatewayProcess>;
   readonly nats: TestNats | undefined;
+  readonly databaseUrl: string;
   readonly pool: pg.Pool;
   readonly stop: () => Promise<void>;
 }
