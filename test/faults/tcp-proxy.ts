@@ -11,8 +11,8 @@ export interface TcpProxy {
   close(): Promise<void>;
 }
 
-/** Starts a proxy on loopback in front of a port of loopback. */
-export async function startTcpProxy(targetPort: number): Promise<TcpProxy> {
+/** Starts a proxy on loopback in front of a port of loopback; a function when the port may become another one. */
+export async function startTcpProxy(targetPort: number | (() => number)): Promise<TcpProxy> {
   const sockets = new Set<Socket>();
   let hanging = false;
   const track = (socket: Socket): void => {
@@ -21,7 +21,7 @@ export async function startTcpProxy(targetPort: number): Promise<TcpProxy> {
     socket.on("close", () => sockets.delete(socket));
   };
   const server = createServer({ pauseOnConnect: true }, (incoming) => {
-    const outgoing = connect({ host: "127.0.0.1", port: targetPort });
+    const outgoing = connect({ host: "127.0.0.1", port: typeof targetPort === "number" ? targetPort : targetPort() });
     track(incoming);
     track(outgoing);
     for (const [from, to] of [
