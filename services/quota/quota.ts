@@ -61,6 +61,8 @@ export class Quota {
   readonly #feeds = new Set<KeyFeed>();
   readonly #deps: QuotaDeps;
   #lastTick: Promise<void> = Promise.resolve();
+  /** Settlements from other processes that were applied, and that the store may still keep. */
+  #applied: readonly string[] = [];
 
   constructor(deps: QuotaDeps) {
     this.#deps = deps;
@@ -193,7 +195,8 @@ export class Quota {
   }
 
   async #takeForwarded(): Promise<void> {
-    for (const each of await this.#deps.budgets.takeForwarded()) {
+    const forwarded = await this.#deps.budgets.takeForwarded(this.#applied);
+    for (const each of forwarded) {
       const demand = {
         requestId: each.requestId,
         leaseIds: each.leaseIds,
@@ -204,6 +207,7 @@ export class Quota {
       // What belongs to leases that have ended meanwhile is charged from the ledger.
       this.reservations.settle(this.#limitsOf(each.keyId), demand, this.#deps.now());
     }
+    this.#applied = forwarded.map(({ requestId }) => requestId);
   }
 
   /** What a late settlement counts in, when nothing is known of its request but the key. */

@@ -89,7 +89,7 @@ export function overNetwork(store: BudgetStore, network: Network, isAlive: () =>
     syncLeases: (syncs) => call(() => store.syncLeases(syncs)),
     readBudgets: (budgetIds) => call(() => store.readBudgets(budgetIds)),
     forwardSettlement: (settlement) => call(() => store.forwardSettlement(settlement)),
-    takeForwarded: () => call(() => store.takeForwarded()),
+    takeForwarded: (applied) => call(() => store.takeForwarded(applied)),
     leasesToReconcile: (graceMs, limit) => call(() => store.leasesToReconcile(graceMs, limit)),
     reconcileLease: (leaseId, ledger, graceMs) => call(() => store.reconcileLease(leaseId, ledger, graceMs)),
     expireLeases: () => call(() => store.expireLeases()),

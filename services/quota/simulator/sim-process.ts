@@ -32,7 +32,9 @@ export interface SimProcessDeps {
   readonly known: readonly StoredKey[];
   readonly rules: readonly LimitRule[];
   /** Watches the store, or breaks it. */
-  readonly wrapStore: (store: BudgetStore, process: () => SimProcess) => BudgetStore;
+  readonly wrapStore: (store: BudgetStore) => BudgetStore;
+  /** Hears of settlements from other processes that are about to be applied. */
+  readonly onForwarded: (process: SimProcess, requestIds: readonly string[]) => void;
   /** What the ledger has for leases. */
   readonly sumLeases: (leaseIds: readonly string[]) => ReadonlyMap<string, bigint>;
 }
@@ -49,11 +51,19 @@ export function startSimProcess(deps: SimProcessDeps): SimProcess {
   const { name, time, network, shared } = deps;
   let leases = 0;
   const now = (): number => time.nowMs + process.clockAheadMs;
-  const store = deps.wrapStore(
-    createMemoryBudgetStore({ shared, holder: name, leaseTtlMs, now: () => time.nowMs }),
-    () => process,
-  );
-  const budgets = overNetwork(store, network, () => process.isAlive);
+  const store = deps.wrapStore(createMemoryBudgetStore({ shared, holder: name, leaseTtlMs, now: () => time.nowMs }));
+  const remote = overNetwork(store, network, () => process.isAlive);
+  const budgets: BudgetStore = {
+    ...remote,
+    async takeForwarded(applied) {
+      const taken = await remote.takeForwarded(applied);
+      deps.onForwarded(
+        process,
+        taken.map(({ requestId }) => requestId),
+      );
+      return taken;
+    },
+  };
   const quota = new Quota({
     budgets,
     keys: deps.keys,

@@ -158,25 +158,20 @@ export class World {
       known: [...this.#known.values()],
       rules: this.#rules,
       sumLeases: (leaseIds) => books.sumLeases(leaseIds),
-      wrapStore: (store, process) => this.#watchStore(this.#wrapStore?.(store, shared) ?? store, process),
+      onForwarded: (process, requestIds) => {
+        for (const request of requestIds.flatMap((id) => books.requests.get(id) ?? [])) {
+          request.isTaken ||= request.process === process && process.isHolding(request.id);
+        }
+      },
+      wrapStore: (store) => this.#watchStore(this.#wrapStore?.(store, shared) ?? store),
     });
   }
 
   /** Takes down what the store is asked to do where the books depend on it. */
-  #watchStore(store: BudgetStore, process: () => SimProcess): BudgetStore {
+  #watchStore(store: BudgetStore): BudgetStore {
     const { books, shared } = this;
     return {
       ...store,
-      takeForwarded: async () => {
-        const taken = await store.takeForwarded();
-        for (const { requestId } of taken) {
-          const request = books.requests.get(requestId);
-          if (request?.process === process() && process().isHolding(requestId)) {
-            request.isTaken = true;
-          }
-        }
-        return taken;
-      },
       reconcileLease: (leaseId, ledger, graceMs) => {
         const wasOpen = shared.leases.get(leaseId)?.open === true;
         const charged = store.reconcileLease(leaseId, ledger, graceMs);

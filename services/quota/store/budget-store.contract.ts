@@ -144,7 +144,7 @@ export function testBudgetStore(name: string, open: () => Promise<BudgetStoreFix
     assert.deepEqual(await totals(budgetId), { spent: 70n, leased: 0n });
   });
 
-  behaves("keeps a forwarded settlement for the holder of its lease, once", async ({ a, b }, budgetId) => {
+  behaves("keeps a forwarded settlement for the holder of its lease until it is applied", async ({ a, b }, budgetId) => {
     const lease = newLease(budgetId);
     await syncOne(a, { ...lease, need: 100n });
     const settlement = {
@@ -157,9 +157,11 @@ export function testBudgetStore(name: string, open: () => Promise<BudgetStoreFix
     };
     await b.forwardSettlement(settlement);
     await b.forwardSettlement(settlement);
-    assert.deepEqual(await b.takeForwarded(), []);
-    assert.deepEqual(await a.takeForwarded(), [settlement]);
-    assert.deepEqual(await a.takeForwarded(), []);
+    assert.deepEqual(await b.takeForwarded([settlement.requestId]), []);
+    assert.deepEqual(await a.takeForwarded([]), [settlement]);
+    assert.deepEqual(await a.takeForwarded(["another"]), [settlement]);
+    assert.deepEqual(await a.takeForwarded([settlement.requestId]), []);
+    assert.deepEqual(await a.takeForwarded([]), []);
   });
 
   behaves("drops a forwarded settlement of a closed or unknown lease", async ({ a, b }, budgetId) => {
@@ -182,7 +184,7 @@ export function testBudgetStore(name: string, open: () => Promise<BudgetStoreFix
       providerCosts: {},
       tokens: 3n,
     });
-    assert.deepEqual(await a.takeForwarded(), []);
+    assert.deepEqual(await a.takeForwarded([]), []);
   });
 }
 

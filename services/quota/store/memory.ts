@@ -84,11 +84,12 @@ export function createMemoryBudgetStore(deps: {
       }
       return Promise.resolve();
     },
-    takeForwarded() {
+    takeForwarded(appliedRequestIds) {
       const taken: ForwardedSettlement[] = [];
       for (const [id, { holder: addressee, ...settlement }] of shared.forwarded) {
-        if (taken.length < maxTaken && addressee === holder) {
+        if (addressee === holder && appliedRequestIds.includes(settlement.requestId)) {
           shared.forwarded.delete(id);
+        } else if (taken.length < maxTaken && addressee === holder) {
           taken.push(settlement);
         }
       }

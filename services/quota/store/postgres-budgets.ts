@@ -108,12 +108,17 @@ export function createPostgresBudgetStore(deps: PostgresBudgetStoreDeps): Budget
         [requestId, leaseIds, keyId, costNanosUsd, tokens, JSON.stringify(mapValues(providerCosts, String))],
       );
     },
-    async takeForwarded() {
+    async takeForwarded(appliedRequestIds) {
+      if (appliedRequestIds.length > 0) {
+        await query(
+          `DELETE FROM quota.forwarded_settlements f USING quota.leases l
+           WHERE l.id = f.lease_id AND l.holder = $1 AND f.request_id = ANY($2)`,
+          [holder, appliedRequestIds],
+        );
+      }
       const rows = await query<ForwardedRow>(
-        `DELETE FROM quota.forwarded_settlements WHERE (lease_id, request_id) IN (
-           SELECT f.lease_id, f.request_id FROM quota.forwarded_settlements f
-           JOIN quota.leases l ON l.id = f.lease_id WHERE l.holder = $1 LIMIT 1000)
-         RETURNING request_id, key_id, lease_ids, cost_nanos, provider_costs, tokens`,
+        `SELECT f.request_id, f.key_id, f.lease_ids, f.cost_nanos, f.provider_costs, f.tokens
+         FROM quota.forwarded_settlements f JOIN quota.leases l ON l.id = f.lease_id WHERE l.holder = $1 LIMIT 1000`,
         [holder],
       );
       return rows.map(

@@ -70,8 +70,11 @@ export interface BudgetStore {
   readBudgets(budgetIds: readonly string[]): Promise<ReadonlyMap<string, BudgetState>>;
   /** Leaves a settlement for the holder of its leases. Idempotent on the request; nothing happens without an open one. */
   forwardSettlement(settlement: ForwardedSettlement): Promise<void>;
-  /** Takes the settlements left for this store's holder, at most 1000: they are gone afterwards. */
-  takeForwarded(): Promise<readonly ForwardedSettlement[]>;
+  /**
+   * The settlements left for this store's holder, at most 1000, after those of the given requests were removed: each is
+   * told again and again until it is known to be applied, since an answer may be lost.
+   */
+  takeForwarded(appliedRequestIds: readonly string[]): Promise<readonly ForwardedSettlement[]>;
   /** Leases of dead holders and closed ones that are due to be compared with the ledger, at most `limit`. */
   leasesToReconcile(graceMs: number, limit: number): Promise<readonly string[]>;
   /**
