@@ -7,8 +7,9 @@ import { startTestPostgres } from "#kit/testing/postgres.ts";
 import { createQuotaModule, quotaConfig } from "../../services/quota/module.ts";
 
 // `node test/bench/reservations.ts [--count N] [--concurrency N]`: how many requests a second one process of quota holds
-// and settles, and what they cost it: with a slice of a large budget in memory, and near the limit, where slices have the
-// size of one request and Postgres is asked for each. The caller is in the same process, as with `npm start`.
+// and settles, and what they cost it: with a slice of a large budget in memory, and while a budget runs out, where slices
+// shrink and the half of the requests that has no place is refused by a look into Postgres. The caller is in the same
+// process, as with `npm start`.
 
 const { values } = parseArgs({
   options: { count: { type: "string", default: "200000" }, concurrency: { type: "string", default: "100" } },
@@ -59,6 +60,6 @@ async function measure(what: string, count: number, budgetNanosUsd: bigint): Pro
 const count = Number(values.count);
 await measure("warming up", count / 10, 1_000_000_000_000n);
 await measure("with a slice in memory", count, 1_000_000_000_000n);
-await measure("at the limit", Math.ceil(count / 20), (BigInt(Math.ceil(count / 20)) * cost) / 2n);
+await measure("while a budget runs out", Math.ceil(count / 20), (BigInt(Math.ceil(count / 20)) * cost) / 2n);
 await module.stop?.();
 await postgres.close();

@@ -59,7 +59,7 @@ quota: { idle: 2s }
         targets: keys.map(({ secret }) => ({ url: gateway.url, key: secret })),
         model: "plain",
         count: calls,
-        concurrency: 50,
+        concurrency: Math.max(50, calls / 100),
         name: "money",
         onCall: (soFar) => {
           answered = soFar;

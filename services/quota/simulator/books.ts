@@ -29,7 +29,7 @@ export interface SimRequest {
 }
 
 /** A rule of money that was broken. */
-export class BrokenInvariant extends Error {
+class BrokenInvariant extends Error {
   override readonly name = "BrokenInvariant";
 }
 
@@ -214,7 +214,7 @@ export class Books {
 }
 
 /** What a request that has ended cost in a budget. */
-export function costAt(provider: string | undefined, { end }: SimRequest): bigint {
+function costAt(provider: string | undefined, { end }: SimRequest): bigint {
   return (provider === undefined ? end?.cost : end?.providerCosts[provider]) ?? 0n;
 }
 

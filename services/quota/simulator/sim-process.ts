@@ -39,10 +39,10 @@ export interface SimProcessDeps {
   readonly sumLeases: (leaseIds: readonly string[]) => ReadonlyMap<string, bigint>;
 }
 
-export const leaseTtlMs = 30_000;
+const leaseTtlMs = 30_000;
 /** How long after its end a lease is reconciled, as where several processes share a database. */
-export const reconcileGraceMs = 60_000;
-export const holdTtlMs = 120_000;
+const reconcileGraceMs = 60_000;
+const holdTtlMs = 120_000;
 const flushIntervalMs = 1_000;
 const reconcileIntervalMs = 5_000;
 
