@@ -98,6 +98,7 @@ function execution(scripts: Readonly<Record<string, Script>>, more: { attempts?:
     now: () => 0,
     monotonicNow: () => performance.now(),
     random: () => 0,
+    onLeft: () => undefined,
     onFailure: () => undefined,
   });
   return { run, targets };

@@ -30,6 +30,8 @@ export interface ExecutionDeps {
   /** Monotonic milliseconds. */
   readonly monotonicNow: () => number;
   readonly random: () => number;
+  /** Told what was announced of a request whose reader has left: some of it may not have arrived. */
+  readonly onLeft: (requestId: string, announced: readonly RouterEvent[]) => void;
   /** Told of each failure before content, so that later requests avoid the target. */
   readonly onFailure: (target: Target, error: ProviderError) => void;
 }
@@ -66,6 +68,8 @@ export class RequestExecution implements AsyncIterable<ExecuteResponse>, PromptI
   readonly #deps: ExecutionDeps;
   readonly #deadline: number;
   readonly #deadlineTimer: NodeJS.Timeout;
+  /** The beginnings and ends of its attempts. */
+  readonly #announced: RouterEvent[] = [];
   #nextTarget = 0;
   #attempts = 0;
   /** Attempts at targets that cannot do what is asked: none of them asked a provider. */
@@ -114,6 +118,9 @@ export class RequestExecution implements AsyncIterable<ExecuteResponse>, PromptI
   }
 
   return(): Promise<IteratorResult<ExecuteResponse>> {
+    if (!this.#over) {
+      this.#deps.onLeft(this.#request.requestId, this.#announced);
+    }
     this.#finish();
     return Promise.resolve({ done: true, value: undefined });
   }
@@ -337,6 +344,11 @@ export class RequestExecution implements AsyncIterable<ExecuteResponse>, PromptI
   }
 
   #message(events: RouterEvent[]): IteratorResult<ExecuteResponse> {
+    for (const event of events) {
+      if (event.event.case === "attemptStarted" || event.event.case === "attemptFinished") {
+        this.#announced.push(event);
+      }
+    }
     return { done: false, value: { $typeName: "penstock.router.v1.ExecuteResponse", events } };
   }
 

@@ -1,8 +1,9 @@
 import { randomUUIDv7 } from "node:crypto";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { Client, ServiceImpl } from "@connectrpc/connect";
+import { LRUCache } from "lru-cache";
 import type { ConnectorService } from "#gen/penstock/connector/v1/connector_service_pb.ts";
-import type { RouterService } from "#gen/penstock/router/v1/router_service_pb.ts";
+import type { RouterEvent, RouterService } from "#gen/penstock/router/v1/router_service_pb.ts";
 import { Operation } from "#gen/penstock/type/v1/dialect_pb.ts";
 import { ErrorReason } from "#gen/penstock/type/v1/error_pb.ts";
 import { gatewayError, retryDelayMsOf } from "#kit/errors/gateway-error.ts";
@@ -28,15 +29,20 @@ export interface RouterDeps {
 
 /** How long a target that limits the rate is left behind when it does not say for how long. */
 const defaultCoolMs = 1_000;
+/** What was announced of requests whose readers left is kept until they have asked, which they do at once. */
+const maxLeft = 10_000;
+const leftTtlMs = 60_000;
 
 /** Translates between RouterService and the routing of requests. */
 export function createRouterService(deps: RouterDeps): ServiceImpl<typeof RouterService> {
+  const left = new LRUCache<string, readonly RouterEvent[]>({ max: maxLeft, ttl: leftTtlMs });
   const execution: ExecutionDeps = {
     connectorFor: deps.connectorFor,
     newAttemptId: randomUUIDv7,
     now: deps.now,
     monotonicNow: deps.monotonicNow,
     random: deps.random,
+    onLeft: (requestId, announced) => void left.set(requestId, announced),
     onFailure(target, error) {
       const askedMs = retryDelayMsOf(error.retryDelay);
       if (askedMs !== undefined || error.httpStatus === 429) {
@@ -82,6 +88,10 @@ export function createRouterService(deps: RouterDeps): ServiceImpl<typeof Router
   }
 
   return {
+    recallAttempts: ({ requestId }) => ({
+      $typeName: "penstock.router.v1.RecallAttemptsResponse",
+      events: [...(left.get(requestId) ?? [])],
+    }),
     execute(request) {
       const { operation, provider } = request;
       const table = deps.feed.current;

@@ -30,6 +30,8 @@ import { imposedOutputTokens } from "./bound-cost.ts";
 import { CostTally } from "./cost-tally.ts";
 import { countStreamEvents } from "./count-stream-events.ts";
 import type { GatewayCall, ReplySink } from "./gateway-call.ts";
+import { askLastWords, type LastWords } from "./last-words.ts";
+import { requireJournal } from "./require-journal.ts";
 import { createHoldGuard, type HoldGuard } from "./hold-guard.ts";
 import { keeperEntry } from "./keeper-entry.ts";
 
@@ -84,7 +86,7 @@ export class RequestRun {
       if (model !== keeperEntry) {
         authorizeModel(key, model.name);
       }
-      this.#requireJournal();
+      requireJournal(this.#deps.recorder);
       if (this.#deps.cache.appliesTo(this.#call) && (await this.#answeredFromCache())) {
         return;
       }
@@ -102,18 +104,22 @@ export class RequestRun {
     this.#cancelled = true;
     const left = this.#answer?.return?.();
     left?.then(undefined, () => undefined);
+    const { router } = this.#deps;
+    const words = this.#answer === undefined ? undefined : askLastWords(router, this.#call.requestId, this.#attempt);
+    // askLastWords never rejects.
+    void Promise.resolve(words).then((heard) => this.#endLeft(heard));
+  }
+
+  /** Records what became of the attempts of a caller who left, also those of which nothing had been heard by then. */
+  #endLeft(heard: LastWords | undefined): void {
+    for (const { started, finished } of heard?.ended ?? []) {
+      this.#attempt = started;
+      this.#recordFailed(finished, false);
+    }
+    this.#attempt = heard?.running;
     this.#abandon(Outcome.CLIENT_CLOSED);
     this.#settle();
     this.#over(Outcome.CLIENT_CLOSED);
-  }
-
-  #requireJournal(): void {
-    const { blocked } = this.#deps.recorder;
-    if (blocked !== undefined) {
-      throw gatewayError(ErrorReason.JOURNAL_UNAVAILABLE, `Requests are refused because ${blocked}.`, {
-        retryDelayMs: 1_000,
-      });
-    }
   }
 
   async #answeredFromCache(): Promise<boolean> {
@@ -234,7 +240,7 @@ export class RequestRun {
           break;
       }
     }
-    const body = joined(bodies);
+    const body = bodies.length <= 1 ? bodies[0] : Buffer.concat(bodies);
     if (finished !== undefined && finished.outcome === AttemptOutcome.SUCCEEDED) {
       this.#complete(finished, body);
       return false;
@@ -386,10 +392,6 @@ export class RequestRun {
   #elapsedMs(): number {
     return this.#deps.monotonicNow() - this.#call.arrivedAt;
   }
-}
-
-function joined(bodies: readonly Uint8Array[]): Uint8Array | undefined {
-  return bodies.length <= 1 ? bodies[0] : Buffer.concat(bodies);
 }
 
 function ignoreWritten(): void {

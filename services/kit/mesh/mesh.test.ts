@@ -27,7 +27,14 @@ function routerWith(methods: Partial<Router>): Router {
   const missing = (): never => {
     throw new ConnectError("not part of this test", Code.Unimplemented);
   };
-  return { execute: missing, explain: missing, watchModels: missing, getModel: missing, ...methods };
+  return {
+    execute: missing,
+    explain: missing,
+    watchModels: missing,
+    getModel: missing,
+    recallAttempts: missing,
+    ...methods,
+  };
 }
 
 const answer = (text: string): ExecuteResponse =>

@@ -144,25 +144,28 @@ export function testBudgetStore(name: string, open: () => Promise<BudgetStoreFix
     assert.deepEqual(await totals(budgetId), { spent: 70n, leased: 0n });
   });
 
-  behaves("keeps a forwarded settlement for the holder of its lease until it is applied", async ({ a, b }, budgetId) => {
-    const lease = newLease(budgetId);
-    await syncOne(a, { ...lease, need: 100n });
-    const settlement = {
-      requestId: randomUUID(),
-      keyId: "k",
-      leaseIds: [lease.leaseId],
-      costNanosUsd: 7n,
-      providerCosts: { p: 3n },
-      tokens: 3n,
-    };
-    await b.forwardSettlement(settlement);
-    await b.forwardSettlement(settlement);
-    assert.deepEqual(await b.takeForwarded([settlement.requestId]), []);
-    assert.deepEqual(await a.takeForwarded([]), [settlement]);
-    assert.deepEqual(await a.takeForwarded(["another"]), [settlement]);
-    assert.deepEqual(await a.takeForwarded([settlement.requestId]), []);
-    assert.deepEqual(await a.takeForwarded([]), []);
-  });
+  behaves(
+    "keeps a forwarded settlement for the holder of its lease until it is applied",
+    async ({ a, b }, budgetId) => {
+      const lease = newLease(budgetId);
+      await syncOne(a, { ...lease, need: 100n });
+      const settlement = {
+        requestId: randomUUID(),
+        keyId: "k",
+        leaseIds: [lease.leaseId],
+        costNanosUsd: 7n,
+        providerCosts: { p: 3n },
+        tokens: 3n,
+      };
+      await b.forwardSettlement(settlement);
+      await b.forwardSettlement(settlement);
+      assert.deepEqual(await b.takeForwarded([settlement.requestId]), []);
+      assert.deepEqual(await a.takeForwarded([]), [settlement]);
+      assert.deepEqual(await a.takeForwarded(["another"]), [settlement]);
+      assert.deepEqual(await a.takeForwarded([settlement.requestId]), []);
+      assert.deepEqual(await a.takeForwarded([]), []);
+    },
+  );
 
   behaves("drops a forwarded settlement of a closed or unknown lease", async ({ a, b }, budgetId) => {
     const lease = newLease(budgetId);

@@ -18,7 +18,49 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file penstock/router/v1/router_service.proto.
  */
 export const file_penstock_router_v1_router_service: GenFile = /*@__PURE__*/
-  fileDesc("CidwZW5zdG9jay9yb3V0ZXIvdjEvcm91dGVyX3NlcnZpY2UucHJvdG8SEnBlbnN0b2NrLnJvdXRlci52MSLwAwoORXhlY3V0ZVJlcXVlc3QSEgoKcmVxdWVzdF9pZBgBIAEoCRINCgVtb2RlbBgCIAEoCRIuCglvcGVyYXRpb24YAyABKA4yGy5wZW5zdG9jay50eXBlLnYxLk9wZXJhdGlvbhIqCgdkaWFsZWN0GAQgASgOMhkucGVuc3RvY2sudHlwZS52MS5EaWFsZWN0Eg4KBnN0cmVhbRgFIAEoCBIMCgRib2R5GAYgASgMEh0KFWltcG9zZWRfb3V0cHV0X3Rva2VucxgHIAEoAxIqCgd0aW1lb3V0GAggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhMKC3ByaWNlZF9vbmx5GAkgASgIEk8KD2RpYWxlY3RfaGVhZGVycxgKIAMoCzI2LnBlbnN0b2NrLnJvdXRlci52MS5FeGVjdXRlUmVxdWVzdC5EaWFsZWN0SGVhZGVyc0VudHJ5EhQKDGNvbnRlbnRfdHlwZRgLIAEoCRIQCghwcm92aWRlchgMIAEoCRIxCgtrZXB0X29iamVjdBgNIAEoCzIcLnBlbnN0b2NrLnR5cGUudjEuS2VwdE9iamVjdBo1ChNEaWFsZWN0SGVhZGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiQgoPRXhlY3V0ZVJlc3BvbnNlEi8KBmV2ZW50cxgBIAMoCzIfLnBlbnN0b2NrLnJvdXRlci52MS5Sb3V0ZXJFdmVudCLWAQoLUm91dGVyRXZlbnQSPQoPYXR0ZW1wdF9zdGFydGVkGAEgASgLMiIucGVuc3RvY2sucm91dGVyLnYxLkF0dGVtcHRTdGFydGVkSAASLgoEaGVhZBgCIAEoCzIeLnBlbnN0b2NrLnJvdXRlci52MS5Sb3V0ZXJIZWFkSAASDgoEYm9keRgDIAEoDEgAEj8KEGF0dGVtcHRfZmluaXNoZWQYBCABKAsyIy5wZW5zdG9jay5yb3V0ZXIudjEuQXR0ZW1wdEZpbmlzaGVkSABCBwoFZXZlbnQivQEKDkF0dGVtcHRTdGFydGVkEhIKCmF0dGVtcHRfaWQYASABKAkSFQoNYXR0ZW1wdF9pbmRleBgCIAEoBRIQCghwcm92aWRlchgDIAEoCRINCgVtb2RlbBgEIAEoCRIuCgpzdGFydF90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgZwcmljZXMYBiABKAsyHy5wZW5zdG9jay5yb3V0ZXIudjEuVG9rZW5QcmljZXMikgQKC1Rva2VuUHJpY2VzEiMKG2lucHV0X25hbm9zX3VzZF9wZXJfbWlsbGlvbhgBIAEoAxIoCiBjYWNoZV9yZWFkX25hbm9zX3VzZF9wZXJfbWlsbGlvbhgCIAEoAxIpCiFjYWNoZV93cml0ZV9uYW5vc191c2RfcGVyX21pbGxpb24YAyABKAMSJAocb3V0cHV0X25hbm9zX3VzZF9wZXJfbWlsbGlvbhgEIAEoAxIZChFyZXF1ZXN0X25hbm9zX3VzZBgFIAEoAxIsCiRjYWNoZV93cml0ZV8xaF9uYW5vc191c2RfcGVyX21pbGxpb24YBiABKAMSKQohYXVkaW9faW5wdXRfbmFub3NfdXNkX3Blcl9taWxsaW9uGAcgASgDEioKImF1ZGlvX291dHB1dF9uYW5vc191c2RfcGVyX21pbGxpb24YCCABKAMSDgoGc291cmNlGAkgASgJEiUKHWxvbmdfY29udGV4dF90aHJlc2hvbGRfdG9rZW5zGAogASgDEjUKDGxvbmdfY29udGV4dBgLIAEoCzIfLnBlbnN0b2NrLnJvdXRlci52MS5Ub2tlblByaWNlcxIpCiFpbWFnZV9pbnB1dF9uYW5vc191c2RfcGVyX21pbGxpb24YDCABKAMSKgoiaW1hZ2Vfb3V0cHV0X25hbm9zX3VzZF9wZXJfbWlsbGlvbhgNIAEoAyKAAQoKUm91dGVySGVhZBIUCgxjb250ZW50X3R5cGUYASABKAkSEAoIcHJvdmlkZXIYAiABKAkSDQoFbW9kZWwYAyABKAkSEAoIYXR0ZW1wdHMYBCABKAUSFgoOZHJvcHBlZF9wYXJhbXMYBSADKAkSEQoJZXN0aW1hdGVkGAYgASgIIpoDCg9BdHRlbXB0RmluaXNoZWQSEgoKYXR0ZW1wdF9pZBgBIAEoCRIzCgdvdXRjb21lGAIgASgOMiIucGVuc3RvY2sucm91dGVyLnYxLkF0dGVtcHRPdXRjb21lEiYKBXVzYWdlGAMgASgLMhcucGVuc3RvY2sudHlwZS52MS5Vc2FnZRIWCg5jb3N0X25hbm9zX3VzZBgEIAEoAxI1Cg1maW5pc2hfcmVhc29uGAUgASgOMh4ucGVuc3RvY2sudHlwZS52MS5GaW5pc2hSZWFzb24SGwoTcHJvdmlkZXJfcmVxdWVzdF9pZBgGIAEoCRIuCgVlcnJvchgHIAEoCzIfLnBlbnN0b2NrLnR5cGUudjEuUHJvdmlkZXJFcnJvchI2ChNmaXJzdF90b2tlbl9sYXRlbmN5GAggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjAKDXRvdGFsX2xhdGVuY3kYCSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEAoIY29tcGxldGUYCiABKAgiHwoORXhwbGFpblJlcXVlc3QSDQoFbW9kZWwYASABKAkiRwoPRXhwbGFpblJlc3BvbnNlEjQKB3RhcmdldHMYASADKAsyIy5wZW5zdG9jay5yb3V0ZXIudjEuRXhwbGFpbmVkVGFyZ2V0ImEKD0V4cGxhaW5lZFRhcmdldBIQCghwcm92aWRlchgBIAEoCRINCgVtb2RlbBgCIAEoCRINCgVyb3V0ZRgDIAEoCRIOCgZ3ZWlnaHQYBCABKAMSDgoGcmVhc29uGAUgASgJIhQKEldhdGNoTW9kZWxzUmVxdWVzdCJdChNXYXRjaE1vZGVsc1Jlc3BvbnNlEi4KBm1vZGVscxgBIAMoCzIeLnBlbnN0b2NrLnJvdXRlci52MS5Nb2RlbEVudHJ5EhYKDm9wZW5fcHJvdmlkZXJzGAIgAygJIqoBCgpNb2RlbEVudHJ5EgwKBG5hbWUYASABKAkSEQoJcHJvdmlkZXJzGAIgAygJEjYKDXByaWNlX2NlaWxpbmcYAyABKAsyHy5wZW5zdG9jay5yb3V0ZXIudjEuVG9rZW5QcmljZXMSEgoKYW55X3ByaWNlZBgEIAEoCBIvCgtjcmVhdGVfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiIAoPR2V0TW9kZWxSZXF1ZXN0Eg0KBW1vZGVsGAEgASgJIkEKEEdldE1vZGVsUmVzcG9uc2USLQoFbW9kZWwYASABKAsyHi5wZW5zdG9jay5yb3V0ZXIudjEuTW9kZWxFbnRyeSqLAQoOQXR0ZW1wdE91dGNvbWUSHwobQVRURU1QVF9PVVRDT01FX1VOU1BFQ0lGSUVEEAASHQoZQVRURU1QVF9PVVRDT01FX1NVQ0NFRURFRBABEhoKFkFUVEVNUFRfT1VUQ09NRV9GQUlMRUQQAhIdChlBVFRFTVBUX09VVENPTUVfVFJVTkNBVEVEEAMyhgMKDVJvdXRlclNlcnZpY2USWQoHRXhlY3V0ZRIiLnBlbnN0b2NrLnJvdXRlci52MS5FeGVjdXRlUmVxdWVzdBojLnBlbnN0b2NrLnJvdXRlci52MS5FeGVjdXRlUmVzcG9uc2UiA5ACADABElcKB0V4cGxhaW4SIi5wZW5zdG9jay5yb3V0ZXIudjEuRXhwbGFpblJlcXVlc3QaIy5wZW5zdG9jay5yb3V0ZXIudjEuRXhwbGFpblJlc3BvbnNlIgOQAgESZQoLV2F0Y2hNb2RlbHMSJi5wZW5zdG9jay5yb3V0ZXIudjEuV2F0Y2hNb2RlbHNSZXF1ZXN0GicucGVuc3RvY2sucm91dGVyLnYxLldhdGNoTW9kZWxzUmVzcG9uc2UiA5ACATABEloKCEdldE1vZGVsEiMucGVuc3RvY2sucm91dGVyLnYxLkdldE1vZGVsUmVxdWVzdBokLnBlbnN0b2NrLnJvdXRlci52MS5HZXRNb2RlbFJlc3BvbnNlIgOQAgFiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_penstock_type_v1_dialect, file_penstock_type_v1_error, file_penstock_type_v1_usage]);
+  fileDesc("CidwZW5zdG9jay9yb3V0ZXIvdjEvcm91dGVyX3NlcnZpY2UucHJvdG8SEnBlbnN0b2NrLnJvdXRlci52MSIrChVSZWNhbGxBdHRlbXB0c1JlcXVlc3QSEgoKcmVxdWVzdF9pZBgBIAEoCSJJChZSZWNhbGxBdHRlbXB0c1Jlc3BvbnNlEi8KBmV2ZW50cxgBIAMoCzIfLnBlbnN0b2NrLnJvdXRlci52MS5Sb3V0ZXJFdmVudCLwAwoORXhlY3V0ZVJlcXVlc3QSEgoKcmVxdWVzdF9pZBgBIAEoCRINCgVtb2RlbBgCIAEoCRIuCglvcGVyYXRpb24YAyABKA4yGy5wZW5zdG9jay50eXBlLnYxLk9wZXJhdGlvbhIqCgdkaWFsZWN0GAQgASgOMhkucGVuc3RvY2sudHlwZS52MS5EaWFsZWN0Eg4KBnN0cmVhbRgFIAEoCBIMCgRib2R5GAYgASgMEh0KFWltcG9zZWRfb3V0cHV0X3Rva2VucxgHIAEoAxIqCgd0aW1lb3V0GAggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhMKC3ByaWNlZF9vbmx5GAkgASgIEk8KD2RpYWxlY3RfaGVhZGVycxgKIAMoCzI2LnBlbnN0b2NrLnJvdXRlci52MS5FeGVjdXRlUmVxdWVzdC5EaWFsZWN0SGVhZGVyc0VudHJ5EhQKDGNvbnRlbnRfdHlwZRgLIAEoCRIQCghwcm92aWRlchgMIAEoCRIxCgtrZXB0X29iamVjdBgNIAEoCzIcLnBlbnN0b2NrLnR5cGUudjEuS2VwdE9iamVjdBo1ChNEaWFsZWN0SGVhZGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiQgoPRXhlY3V0ZVJlc3BvbnNlEi8KBmV2ZW50cxgBIAMoCzIfLnBlbnN0b2NrLnJvdXRlci52MS5Sb3V0ZXJFdmVudCLWAQoLUm91dGVyRXZlbnQSPQoPYXR0ZW1wdF9zdGFydGVkGAEgASgLMiIucGVuc3RvY2sucm91dGVyLnYxLkF0dGVtcHRTdGFydGVkSAASLgoEaGVhZBgCIAEoCzIeLnBlbnN0b2NrLnJvdXRlci52MS5Sb3V0ZXJIZWFkSAASDgoEYm9keRgDIAEoDEgAEj8KEGF0dGVtcHRfZmluaXNoZWQYBCABKAsyIy5wZW5zdG9jay5yb3V0ZXIudjEuQXR0ZW1wdEZpbmlzaGVkSABCBwoFZXZlbnQivQEKDkF0dGVtcHRTdGFydGVkEhIKCmF0dGVtcHRfaWQYASABKAkSFQoNYXR0ZW1wdF9pbmRleBgCIAEoBRIQCghwcm92aWRlchgDIAEoCRINCgVtb2RlbBgEIAEoCRIuCgpzdGFydF90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgZwcmljZXMYBiABKAsyHy5wZW5zdG9jay5yb3V0ZXIudjEuVG9rZW5QcmljZXMikgQKC1Rva2VuUHJpY2VzEiMKG2lucHV0X25hbm9zX3VzZF9wZXJfbWlsbGlvbhgBIAEoAxIoCiBjYWNoZV9yZWFkX25hbm9zX3VzZF9wZXJfbWlsbGlvbhgCIAEoAxIpCiFjYWNoZV93cml0ZV9uYW5vc191c2RfcGVyX21pbGxpb24YAyABKAMSJAocb3V0cHV0X25hbm9zX3VzZF9wZXJfbWlsbGlvbhgEIAEoAxIZChFyZXF1ZXN0X25hbm9zX3VzZBgFIAEoAxIsCiRjYWNoZV93cml0ZV8xaF9uYW5vc191c2RfcGVyX21pbGxpb24YBiABKAMSKQohYXVkaW9faW5wdXRfbmFub3NfdXNkX3Blcl9taWxsaW9uGAcgASgDEioKImF1ZGlvX291dHB1dF9uYW5vc191c2RfcGVyX21pbGxpb24YCCABKAMSDgoGc291cmNlGAkgASgJEiUKHWxvbmdfY29udGV4dF90aHJlc2hvbGRfdG9rZW5zGAogASgDEjUKDGxvbmdfY29udGV4dBgLIAEoCzIfLnBlbnN0b2NrLnJvdXRlci52MS5Ub2tlblByaWNlcxIpCiFpbWFnZV9pbnB1dF9uYW5vc191c2RfcGVyX21pbGxpb24YDCABKAMSKgoiaW1hZ2Vfb3V0cHV0X25hbm9zX3VzZF9wZXJfbWlsbGlvbhgNIAEoAyKAAQoKUm91dGVySGVhZBIUCgxjb250ZW50X3R5cGUYASABKAkSEAoIcHJvdmlkZXIYAiABKAkSDQoFbW9kZWwYAyABKAkSEAoIYXR0ZW1wdHMYBCABKAUSFgoOZHJvcHBlZF9wYXJhbXMYBSADKAkSEQoJZXN0aW1hdGVkGAYgASgIIpoDCg9BdHRlbXB0RmluaXNoZWQSEgoKYXR0ZW1wdF9pZBgBIAEoCRIzCgdvdXRjb21lGAIgASgOMiIucGVuc3RvY2sucm91dGVyLnYxLkF0dGVtcHRPdXRjb21lEiYKBXVzYWdlGAMgASgLMhcucGVuc3RvY2sudHlwZS52MS5Vc2FnZRIWCg5jb3N0X25hbm9zX3VzZBgEIAEoAxI1Cg1maW5pc2hfcmVhc29uGAUgASgOMh4ucGVuc3RvY2sudHlwZS52MS5GaW5pc2hSZWFzb24SGwoTcHJvdmlkZXJfcmVxdWVzdF9pZBgGIAEoCRIuCgVlcnJvchgHIAEoCzIfLnBlbnN0b2NrLnR5cGUudjEuUHJvdmlkZXJFcnJvchI2ChNmaXJzdF90b2tlbl9sYXRlbmN5GAggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjAKDXRvdGFsX2xhdGVuY3kYCSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEAoIY29tcGxldGUYCiABKAgiHwoORXhwbGFpblJlcXVlc3QSDQoFbW9kZWwYASABKAkiRwoPRXhwbGFpblJlc3BvbnNlEjQKB3RhcmdldHMYASADKAsyIy5wZW5zdG9jay5yb3V0ZXIudjEuRXhwbGFpbmVkVGFyZ2V0ImEKD0V4cGxhaW5lZFRhcmdldBIQCghwcm92aWRlchgBIAEoCRINCgVtb2RlbBgCIAEoCRINCgVyb3V0ZRgDIAEoCRIOCgZ3ZWlnaHQYBCABKAMSDgoGcmVhc29uGAUgASgJIhQKEldhdGNoTW9kZWxzUmVxdWVzdCJdChNXYXRjaE1vZGVsc1Jlc3BvbnNlEi4KBm1vZGVscxgBIAMoCzIeLnBlbnN0b2NrLnJvdXRlci52MS5Nb2RlbEVudHJ5EhYKDm9wZW5fcHJvdmlkZXJzGAIgAygJIqoBCgpNb2RlbEVudHJ5EgwKBG5hbWUYASABKAkSEQoJcHJvdmlkZXJzGAIgAygJEjYKDXByaWNlX2NlaWxpbmcYAyABKAsyHy5wZW5zdG9jay5yb3V0ZXIudjEuVG9rZW5QcmljZXMSEgoKYW55X3ByaWNlZBgEIAEoCBIvCgtjcmVhdGVfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiIAoPR2V0TW9kZWxSZXF1ZXN0Eg0KBW1vZGVsGAEgASgJIkEKEEdldE1vZGVsUmVzcG9uc2USLQoFbW9kZWwYASABKAsyHi5wZW5zdG9jay5yb3V0ZXIudjEuTW9kZWxFbnRyeSqLAQoOQXR0ZW1wdE91dGNvbWUSHwobQVRURU1QVF9PVVRDT01FX1VOU1BFQ0lGSUVEEAASHQoZQVRURU1QVF9PVVRDT01FX1NVQ0NFRURFRBABEhoKFkFUVEVNUFRfT1VUQ09NRV9GQUlMRUQQAhIdChlBVFRFTVBUX09VVENPTUVfVFJVTkNBVEVEEAMy9AMKDVJvdXRlclNlcnZpY2USWQoHRXhlY3V0ZRIiLnBlbnN0b2NrLnJvdXRlci52MS5FeGVjdXRlUmVxdWVzdBojLnBlbnN0b2NrLnJvdXRlci52MS5FeGVjdXRlUmVzcG9uc2UiA5ACADABElcKB0V4cGxhaW4SIi5wZW5zdG9jay5yb3V0ZXIudjEuRXhwbGFpblJlcXVlc3QaIy5wZW5zdG9jay5yb3V0ZXIudjEuRXhwbGFpblJlc3BvbnNlIgOQAgESZQoLV2F0Y2hNb2RlbHMSJi5wZW5zdG9jay5yb3V0ZXIudjEuV2F0Y2hNb2RlbHNSZXF1ZXN0GicucGVuc3RvY2sucm91dGVyLnYxLldhdGNoTW9kZWxzUmVzcG9uc2UiA5ACATABEloKCEdldE1vZGVsEiMucGVuc3RvY2sucm91dGVyLnYxLkdldE1vZGVsUmVxdWVzdBokLnBlbnN0b2NrLnJvdXRlci52MS5HZXRNb2RlbFJlc3BvbnNlIgOQAgESbAoOUmVjYWxsQXR0ZW1wdHMSKS5wZW5zdG9jay5yb3V0ZXIudjEuUmVjYWxsQXR0ZW1wdHNSZXF1ZXN0GioucGVuc3RvY2sucm91dGVyLnYxLlJlY2FsbEF0dGVtcHRzUmVzcG9uc2UiA5ACAWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_penstock_type_v1_dialect, file_penstock_type_v1_error, file_penstock_type_v1_usage]);
+
+/**
+ * RecallAttemptsRequest names a request whose stream was left.
+ *
+ * @generated from message penstock.router.v1.RecallAttemptsRequest
+ */
+export type RecallAttemptsRequest = Message<"penstock.router.v1.RecallAttemptsRequest"> & {
+  /**
+   * The request's id. Required.
+   *
+   * @generated from field: string request_id = 1;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message penstock.router.v1.RecallAttemptsRequest.
+ * Use `create(RecallAttemptsRequestSchema)` to create a new message.
+ */
+export const RecallAttemptsRequestSchema: GenMessage<RecallAttemptsRequest> = /*@__PURE__*/
+  messageDesc(file_penstock_router_v1_router_service, 0);
+
+/**
+ * RecallAttemptsResponse tells of its attempts.
+ *
+ * @generated from message penstock.router.v1.RecallAttemptsResponse
+ */
+export type RecallAttemptsResponse = Message<"penstock.router.v1.RecallAttemptsResponse"> & {
+  /**
+   * All attempt_started and attempt_finished events of the request, in order.
+   *
+   * @generated from field: repeated penstock.router.v1.RouterEvent events = 1;
+   */
+  events: RouterEvent[];
+};
+
+/**
+ * Describes the message penstock.router.v1.RecallAttemptsResponse.
+ * Use `create(RecallAttemptsResponseSchema)` to create a new message.
+ */
+export const RecallAttemptsResponseSchema: GenMessage<RecallAttemptsResponse> = /*@__PURE__*/
+  messageDesc(file_penstock_router_v1_router_service, 1);
 
 /**
  * ExecuteRequest is one request of a caller.
@@ -125,7 +167,7 @@ export type ExecuteRequest = Message<"penstock.router.v1.ExecuteRequest"> & {
  * Use `create(ExecuteRequestSchema)` to create a new message.
  */
 export const ExecuteRequestSchema: GenMessage<ExecuteRequest> = /*@__PURE__*/
-  messageDesc(file_penstock_router_v1_router_service, 0);
+  messageDesc(file_penstock_router_v1_router_service, 2);
 
 /**
  * ExecuteResponse holds what became known at one moment.
@@ -146,7 +188,7 @@ export type ExecuteResponse = Message<"penstock.router.v1.ExecuteResponse"> & {
  * Use `create(ExecuteResponseSchema)` to create a new message.
  */
 export const ExecuteResponseSchema: GenMessage<ExecuteResponse> = /*@__PURE__*/
-  messageDesc(file_penstock_router_v1_router_service, 1);
+  messageDesc(file_penstock_router_v1_router_service, 3);
 
 /**
  * RouterEvent is one step of a request.
@@ -199,7 +241,7 @@ export type RouterEvent = Message<"penstock.router.v1.RouterEvent"> & {
  * Use `create(RouterEventSchema)` to create a new message.
  */
 export const RouterEventSchema: GenMessage<RouterEvent> = /*@__PURE__*/
-  messageDesc(file_penstock_router_v1_router_service, 2);
+  messageDesc(file_penstock_router_v1_router_service, 4);
 
 /**
  * AttemptStarted announces an attempt.
@@ -255,7 +297,7 @@ export type AttemptStarted = Message<"penstock.router.v1.AttemptStarted"> & {
  * Use `create(AttemptStartedSchema)` to create a new message.
  */
 export const AttemptStartedSchema: GenMessage<AttemptStarted> = /*@__PURE__*/
-  messageDesc(file_penstock_router_v1_router_service, 3);
+  messageDesc(file_penstock_router_v1_router_service, 5);
 
 /**
  * TokenPrices are the prices of one target, in nano-US-dollars for a million tokens, so that every published price is
@@ -361,7 +403,7 @@ export type TokenPrices = Message<"penstock.router.v1.TokenPrices"> & {
  * Use `create(TokenPricesSchema)` to create a new message.
  */
 export const TokenPricesSchema: GenMessage<TokenPrices> = /*@__PURE__*/
-  messageDesc(file_penstock_router_v1_router_service, 4);
+  messageDesc(file_penstock_router_v1_router_service, 6);
 
 /**
  * RouterHead begins an answer.
@@ -417,7 +459,7 @@ export type RouterHead = Message<"penstock.router.v1.RouterHead"> & {
  * Use `create(RouterHeadSchema)` to create a new message.
  */
 export const RouterHeadSchema: GenMessage<RouterHead> = /*@__PURE__*/
-  messageDesc(file_penstock_router_v1_router_service, 5);
+  messageDesc(file_penstock_router_v1_router_service, 7);
 
 /**
  * AttemptFinished reports an attempt.
@@ -501,7 +543,7 @@ export type AttemptFinished = Message<"penstock.router.v1.AttemptFinished"> & {
  * Use `create(AttemptFinishedSchema)` to create a new message.
  */
 export const AttemptFinishedSchema: GenMessage<AttemptFinished> = /*@__PURE__*/
-  messageDesc(file_penstock_router_v1_router_service, 6);
+  messageDesc(file_penstock_router_v1_router_service, 8);
 
 /**
  * ExplainRequest asks how a model is routed.
@@ -522,7 +564,7 @@ export type ExplainRequest = Message<"penstock.router.v1.ExplainRequest"> & {
  * Use `create(ExplainRequestSchema)` to create a new message.
  */
 export const ExplainRequestSchema: GenMessage<ExplainRequest> = /*@__PURE__*/
-  messageDesc(file_penstock_router_v1_router_service, 7);
+  messageDesc(file_penstock_router_v1_router_service, 9);
 
 /**
  * ExplainResponse tells how a model is routed.
@@ -543,7 +585,7 @@ export type ExplainResponse = Message<"penstock.router.v1.ExplainResponse"> & {
  * Use `create(ExplainResponseSchema)` to create a new message.
  */
 export const ExplainResponseSchema: GenMessage<ExplainResponse> = /*@__PURE__*/
-  messageDesc(file_penstock_router_v1_router_service, 8);
+  messageDesc(file_penstock_router_v1_router_service, 10);
 
 /**
  * ExplainedTarget is one target of a model.
@@ -592,7 +634,7 @@ export type ExplainedTarget = Message<"penstock.router.v1.ExplainedTarget"> & {
  * Use `create(ExplainedTargetSchema)` to create a new message.
  */
 export const ExplainedTargetSchema: GenMessage<ExplainedTarget> = /*@__PURE__*/
-  messageDesc(file_penstock_router_v1_router_service, 9);
+  messageDesc(file_penstock_router_v1_router_service, 11);
 
 /**
  * WatchModelsRequest asks for the models that can be called.
@@ -607,7 +649,7 @@ export type WatchModelsRequest = Message<"penstock.router.v1.WatchModelsRequest"
  * Use `create(WatchModelsRequestSchema)` to create a new message.
  */
 export const WatchModelsRequestSchema: GenMessage<WatchModelsRequest> = /*@__PURE__*/
-  messageDesc(file_penstock_router_v1_router_service, 10);
+  messageDesc(file_penstock_router_v1_router_service, 12);
 
 /**
  * WatchModelsResponse holds all models.
@@ -635,7 +677,7 @@ export type WatchModelsResponse = Message<"penstock.router.v1.WatchModelsRespons
  * Use `create(WatchModelsResponseSchema)` to create a new message.
  */
 export const WatchModelsResponseSchema: GenMessage<WatchModelsResponse> = /*@__PURE__*/
-  messageDesc(file_penstock_router_v1_router_service, 11);
+  messageDesc(file_penstock_router_v1_router_service, 13);
 
 /**
  * ModelEntry is one model that can be called.
@@ -684,7 +726,7 @@ export type ModelEntry = Message<"penstock.router.v1.ModelEntry"> & {
  * Use `create(ModelEntrySchema)` to create a new message.
  */
 export const ModelEntrySchema: GenMessage<ModelEntry> = /*@__PURE__*/
-  messageDesc(file_penstock_router_v1_router_service, 12);
+  messageDesc(file_penstock_router_v1_router_service, 14);
 
 /**
  * GetModelRequest names a model.
@@ -705,7 +747,7 @@ export type GetModelRequest = Message<"penstock.router.v1.GetModelRequest"> & {
  * Use `create(GetModelRequestSchema)` to create a new message.
  */
 export const GetModelRequestSchema: GenMessage<GetModelRequest> = /*@__PURE__*/
-  messageDesc(file_penstock_router_v1_router_service, 13);
+  messageDesc(file_penstock_router_v1_router_service, 15);
 
 /**
  * GetModelResponse is the model.
@@ -726,7 +768,7 @@ export type GetModelResponse = Message<"penstock.router.v1.GetModelResponse"> & 
  * Use `create(GetModelResponseSchema)` to create a new message.
  */
 export const GetModelResponseSchema: GenMessage<GetModelResponse> = /*@__PURE__*/
-  messageDesc(file_penstock_router_v1_router_service, 14);
+  messageDesc(file_penstock_router_v1_router_service, 16);
 
 /**
  * AttemptOutcome says how an attempt ended. Values are added over time.
@@ -789,7 +831,8 @@ export const RouterService: GenService<{
    * reported by attempt_finished. The head comes once, when a target has answered with content; from then on the
    * router never changes targets. The last event of a good answer is attempt_finished; a stream that fails ends with
    * an error after the last attempt_finished. Leaving the stream closes the provider's socket at once, and
-   * attempt_finished is then not sent: the caller reports the attempt as closed by the client from what it has seen.
+   * attempt_finished is then not sent: the caller reports the attempt as closed by the client from what it has seen, and
+   * from RecallAttempts what it has not.
    * Fails with NOT_FOUND for an unknown model, INVALID_ARGUMENT (reason UNSUPPORTED_FEATURE) when no target of the model
    * is at the provider that the request names, else with the detail of the last attempt.
    *
@@ -832,6 +875,17 @@ export const RouterService: GenService<{
     methodKind: "unary";
     input: typeof GetModelRequestSchema;
     output: typeof GetModelResponseSchema;
+  },
+  /**
+   * Tells which attempts of a request were announced, for an ingress that left its stream and may not have heard of all.
+   * May be repeated; remembered for a minute after the stream was left. Never fails: of an unknown request there are none.
+   *
+   * @generated from rpc penstock.router.v1.RouterService.RecallAttempts
+   */
+  recallAttempts: {
+    methodKind: "unary";
+    input: typeof RecallAttemptsRequestSchema;
+    output: typeof RecallAttemptsResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_penstock_router_v1_router_service, 0);

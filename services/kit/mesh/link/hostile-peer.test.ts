@@ -42,6 +42,7 @@ describe("a server of links", () => {
     mesh.serve(RouterService, {
       execute: missing,
       watchModels: missing,
+      recallAttempts: missing,
       getModel(_request, context) {
         waiting.resolve();
         context.signal.addEventListener("abort", () => left.resolve());

@@ -44,6 +44,7 @@ async function serve(methods: Partial<Router>, heartbeatMs?: number): Promise<Ht
     explain: missing,
     watchModels: missing,
     getModel: missing,
+    recallAttempts: missing,
     ...methods,
   });
   const server = await createMeshServer({
@@ -252,7 +253,13 @@ test("calls on a link that breaks have failed, their handlers are told, and the 
 
   const mesh = createMesh({ addresses: { resolve: () => undefined } });
   const missing = (): never => assert.fail("not part of this test");
-  mesh.serve(RouterService, { execute: missing, explain: () => ({}), watchModels: missing, getModel: missing });
+  mesh.serve(RouterService, {
+    execute: missing,
+    explain: () => ({}),
+    watchModels: missing,
+    getModel: missing,
+    recallAttempts: missing,
+  });
   const second = await createMeshServer({ host: "127.0.0.1", port: Number(port), served: mesh.served });
   closers.push(() => second.close());
   await client.explain({});
