@@ -15,7 +15,7 @@ import { startChangeListener } from "./change-listener.ts";
 import type { QuotaConfig } from "./config.ts";
 import type { LimitRule } from "./limits/limit-rule.ts";
 import { type LimitsConfig, rulesOfConfig } from "./limits/limits-config.ts";
-import { type Loop, startLoop } from "./loop.ts";
+import { type Loop, startLoop } from "#kit/modules/start-loop.ts";
 import { Quota } from "./quota.ts";
 import { startOwned } from "./owned/start-owned.ts";
 import { reconcileLeases } from "./reconcile.ts";

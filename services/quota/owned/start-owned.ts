@@ -2,7 +2,7 @@ import type pg from "pg";
 import { OwnedObjectService } from "#gen/penstock/owned/v1/owned_object_service_pb.ts";
 import type { Mesh } from "#kit/mesh/mesh.ts";
 import { migrate } from "#kit/postgres/migrate.ts";
-import { type Loop, startLoop } from "../loop.ts";
+import { type Loop, startLoop } from "#kit/modules/start-loop.ts";
 import { createOwnedService } from "./owned-service.ts";
 import { createPostgresOwnedStore } from "./owned-store.ts";
 
