@@ -26,16 +26,22 @@ function find(...paths: string[]): unknown {
 
 test("runs suites that want the machine for themselves after all others, one at a time", () => {
   assert.deepEqual(find(), [
-    [2, "services/quota-audit/audit.test.ts", "services/quota/reserve.test.ts", "test/tools/a.test.ts"],
-    [1, "test/e2e/chat.test.ts", "test/faults/kill.test.ts"],
+    [
+      2,
+      "services/quota-audit/audit.test.ts",
+      "services/quota/reserve.test.ts",
+      "test/e2e/chat.test.ts",
+      "test/tools/a.test.ts",
+    ],
+    [1, "test/faults/kill.test.ts"],
   ]);
 });
 
 test("takes only what is at or below the given paths", () => {
   assert.deepEqual(find("services/quota"), [[2, "services/quota/reserve.test.ts"]]);
-  assert.deepEqual(find("./test/e2e/", "test/tools/a.test.ts"), [
+  assert.deepEqual(find("./test/faults/", "test/tools/a.test.ts"), [
     [2, "test/tools/a.test.ts"],
-    [1, "test/e2e/chat.test.ts"],
+    [1, "test/faults/kill.test.ts"],
   ]);
   assert.deepEqual(find("services/nowhere"), []);
 });
