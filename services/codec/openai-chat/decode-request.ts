@@ -11,6 +11,7 @@ import {
 } from "#gen/penstock/chat/v1/chat_pb.ts";
 import type { Json, JsonObject } from "../codec.ts";
 import { decodeCacheControl } from "./decode-content.ts";
+import { decodeSampling } from "./decode-sampling.ts";
 import { decodeMessages } from "./decode-messages.ts";
 import { asArray, asBoolean, asNumber, asObject, asString } from "../json/json-values.ts";
 import { unsupportedParameter } from "./request-errors.ts";
@@ -71,29 +72,10 @@ function decodeNumbers(body: JsonObject, request: ChatRequest): void {
   if (limits.length > 0) {
     request.maxOutputTokens = BigInt(Math.min(...limits));
   }
-  const temperature = asNumber(body["temperature"]);
-  if (temperature !== undefined) {
-    request.temperature = temperature;
-  }
-  const topP = asNumber(body["top_p"]);
-  if (topP !== undefined) {
-    request.topP = topP;
-  }
+  decodeSampling(body, request);
   const topK = asNumber(body["top_k"]);
   if (topK !== undefined && Number.isSafeInteger(topK) && topK > 0) {
     request.topK = BigInt(topK);
-  }
-  const seed = asNumber(body["seed"]);
-  if (seed !== undefined) {
-    request.seed = BigInt(seed);
-  }
-  const presencePenalty = asNumber(body["presence_penalty"]);
-  if (presencePenalty !== undefined) {
-    request.presencePenalty = presencePenalty;
-  }
-  const frequencyPenalty = asNumber(body["frequency_penalty"]);
-  if (frequencyPenalty !== undefined) {
-    request.frequencyPenalty = frequencyPenalty;
   }
   const count = asNumber(body["n"]);
   if (count !== undefined) {

@@ -8,6 +8,14 @@ import {
   missingParameter,
   stringTooLong,
 } from "./request-errors.ts";
+import {
+  type NumberRule,
+  validateAllowed,
+  validateBooleans,
+  validateNumber,
+  validateNumbers,
+  validateString,
+} from "./validate-fields.ts";
 import { validateMessages } from "./validate-messages.ts";
 
 const MAX_INT32 = 2 ** 31 - 1;
@@ -15,18 +23,6 @@ const MAX_TOOLS = 128;
 const MAX_STOPS = 4;
 const MAX_USER_LENGTH = 512;
 const TOOL_NAME = /^[a-zA-Z0-9_.:-]{1,128}$/;
-
-// Fields by which other gateways let callers choose where and as whom a request goes. Here the route decides.
-/** Fields that every endpoint of OpenAI's dialect refuses. */
-export const REFUSED_FIELDS = ["api_base", "base_url", "api_key", "extra_headers", "custom_llm_provider"];
-
-/** What a number has to be: both limits are allowed. */
-export interface NumberRule {
-  readonly field: string;
-  readonly minimum: number;
-  readonly maximum: number;
-  readonly integer: boolean;
-}
 
 const NUMBER_RULES: readonly NumberRule[] = [
   { field: "temperature", minimum: 0, maximum: 2, integer: false },
@@ -57,21 +53,10 @@ export function validateOpenAiChatRequest(body: JsonObject): void {
   if (typeof model !== "string") {
     throw invalidType("model", "a string", model);
   }
-  for (const field of REFUSED_FIELDS) {
-    if (body[field] !== undefined) {
-      throw brokenRule(field, `Unknown parameter: '${field}'.`, "unknown_parameter");
-    }
-  }
+  validateAllowed(body);
   validateMessages(body["messages"]);
-  for (const rule of NUMBER_RULES) {
-    validateNumber(body[rule.field], rule);
-  }
-  for (const field of BOOLEAN_FIELDS) {
-    const value = body[field];
-    if (value !== undefined && value !== null && typeof value !== "boolean") {
-      throw invalidType(field, "a boolean", value);
-    }
-  }
+  validateNumbers(body, NUMBER_RULES);
+  validateBooleans(body, BOOLEAN_FIELDS);
   for (const field of STRING_FIELDS) {
     validateString(body[field], field, MAX_USER_LENGTH);
   }
@@ -81,42 +66,6 @@ export function validateOpenAiChatRequest(body: JsonObject): void {
   validateStreamOptions(body);
   validateMetadata(body["metadata"]);
   validateLogitBias(body["logit_bias"]);
-}
-
-/** Checks a number that may be absent or null. Throws CodecError in OpenAI's words. */
-export function validateNumber(value: Json | undefined, rule: NumberRule): void {
-  if (value === undefined || value === null) {
-    return;
-  }
-  const { field, minimum, maximum, integer } = rule;
-  const kind = integer ? "integer" : "decimal";
-  if (typeof value !== "number" || (integer && Number.isFinite(value) && !Number.isInteger(value))) {
-    throw invalidType(field, integer ? "an integer" : "a decimal", value);
-  }
-  if (value > maximum) {
-    const message = `Invalid '${field}': ${kind} above maximum value. Expected a value <= ${maximum}, but got ${show(value, integer)} instead.`;
-    throw brokenRule(field, message, `${kind}_above_max_value`);
-  }
-  if (value < minimum) {
-    const message = `Invalid '${field}': ${kind} below minimum value. Expected a value >= ${minimum}, but got ${show(value, integer)} instead.`;
-    throw brokenRule(field, message, `${kind}_below_min_value`);
-  }
-}
-
-function show(value: number, integer: boolean): string {
-  return !integer && Number.isInteger(value) ? value.toFixed(1) : String(value);
-}
-
-function validateString(value: Json | undefined, param: string, maximum: number): void {
-  if (value === undefined || value === null) {
-    return;
-  }
-  if (typeof value !== "string") {
-    throw invalidType(param, "a string", value);
-  }
-  if (value.length > maximum) {
-    throw stringTooLong(param, maximum, value.length);
-  }
 }
 
 /** Checks the texts that end an answer. Throws CodecError in OpenAI's words. */

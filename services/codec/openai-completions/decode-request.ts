@@ -4,6 +4,7 @@ import { message, textPart } from "../chat/chat-parts.ts";
 import type { Json, JsonObject } from "../codec.ts";
 import { isJsonArray, unsupported } from "../json/json-fields.ts";
 import { asArray, asNumber, asObject, asString } from "../json/json-values.ts";
+import { decodeSampling } from "../openai-chat/decode-sampling.ts";
 import { validateCompletionsRequest } from "./validate-request.ts";
 
 /** What changes the answer and means something only to a model that continues texts, with the value that means nothing. */
@@ -60,28 +61,9 @@ function decodeNumbers(body: JsonObject, request: ChatRequest): void {
   if (maxTokens !== undefined) {
     request.maxOutputTokens = BigInt(maxTokens);
   }
-  const temperature = asNumber(body["temperature"]);
-  if (temperature !== undefined) {
-    request.temperature = temperature;
-  }
-  const topP = asNumber(body["top_p"]);
-  if (topP !== undefined) {
-    request.topP = topP;
-  }
+  decodeSampling(body, request);
   const count = asNumber(body["n"]);
   if (count !== undefined && count > 1) {
     request.candidateCount = count;
-  }
-  const seed = asNumber(body["seed"]);
-  if (seed !== undefined) {
-    request.seed = BigInt(seed);
-  }
-  const presencePenalty = asNumber(body["presence_penalty"]);
-  if (presencePenalty !== undefined) {
-    request.presencePenalty = presencePenalty;
-  }
-  const frequencyPenalty = asNumber(body["frequency_penalty"]);
-  if (frequencyPenalty !== undefined) {
-    request.frequencyPenalty = frequencyPenalty;
   }
 }

@@ -1,13 +1,8 @@
 import type { Json, JsonObject } from "../codec.ts";
 import { isJsonArray } from "../json/json-fields.ts";
-import { brokenRule, emptyArray, invalidType, missingParameter } from "../openai-chat/request-errors.ts";
-import {
-  type NumberRule,
-  REFUSED_FIELDS,
-  validateNumber,
-  validateStop,
-  validateStreamOptions,
-} from "../openai-chat/validate-request.ts";
+import { emptyArray, invalidType, missingParameter } from "../openai-chat/request-errors.ts";
+import { type NumberRule, validateAllowed, validateBooleans, validateNumbers } from "../openai-chat/validate-fields.ts";
+import { validateStop, validateStreamOptions } from "../openai-chat/validate-request.ts";
 
 const NUMBER_RULES: readonly NumberRule[] = [
   { field: "max_tokens", minimum: 0, maximum: 2 ** 31 - 1, integer: true },
@@ -28,21 +23,10 @@ const STRING_FIELDS = ["suffix", "user"];
  * pass, since compatible servers have them. Throws CodecError with OpenAI's code and the path of the parameter.
  */
 export function validateCompletionsRequest(body: JsonObject): void {
-  for (const field of REFUSED_FIELDS) {
-    if (body[field] !== undefined) {
-      throw brokenRule(field, `Unknown parameter: '${field}'.`, "unknown_parameter");
-    }
-  }
+  validateAllowed(body);
   validatePrompt(body["prompt"]);
-  for (const rule of NUMBER_RULES) {
-    validateNumber(body[rule.field], rule);
-  }
-  for (const field of BOOLEAN_FIELDS) {
-    const value = body[field];
-    if (value !== undefined && value !== null && typeof value !== "boolean") {
-      throw invalidType(field, "a boolean", value);
-    }
-  }
+  validateNumbers(body, NUMBER_RULES);
+  validateBooleans(body, BOOLEAN_FIELDS);
   for (const field of STRING_FIELDS) {
     const value = body[field];
     if (value !== undefined && value !== null && typeof value !== "string") {

@@ -8,6 +8,13 @@ import {
   missingParameter,
   stringTooLong,
 } from "../openai-chat/request-errors.ts";
+import {
+  type NumberRule,
+  validateAllowed,
+  validateBooleans,
+  validateNumbers,
+  validateString,
+} from "../openai-chat/validate-fields.ts";
 import { requireString } from "./validate-fields.ts";
 import { validateInput } from "./validate-input.ts";
 
@@ -15,16 +22,6 @@ const MAX_INT32 = 2 ** 31 - 1;
 const MAX_TOOLS = 1024;
 const MAX_METADATA = 16;
 const TOOL_NAME = /^[a-zA-Z0-9_.:-]{1,128}$/;
-
-// Fields by which other gateways let callers choose where and as whom a request goes. Here the route decides.
-const REFUSED_FIELDS = ["api_base", "base_url", "api_key", "extra_headers", "custom_llm_provider"];
-
-interface NumberRule {
-  readonly field: string;
-  readonly minimum: number;
-  readonly maximum: number;
-  readonly integer: boolean;
-}
 
 const NUMBER_RULES: readonly NumberRule[] = [
   { field: "temperature", minimum: 0, maximum: 2, integer: false },
@@ -60,11 +57,7 @@ export function validateOpenAiResponsesRequest(body: JsonObject): void {
   if (body["model"] === "") {
     throw missingParameter("model");
   }
-  for (const field of REFUSED_FIELDS) {
-    if (body[field] !== undefined) {
-      throw brokenRule(field, `Unknown parameter: '${field}'.`, "unknown_parameter");
-    }
-  }
+  validateAllowed(body);
   validateScalars(body);
   validateInput(body);
   validateTools(body["tools"]);
@@ -76,15 +69,8 @@ export function validateOpenAiResponsesRequest(body: JsonObject): void {
 }
 
 function validateScalars(body: JsonObject): void {
-  for (const rule of NUMBER_RULES) {
-    validateNumber(body[rule.field], rule);
-  }
-  for (const field of BOOLEAN_FIELDS) {
-    const value = body[field] ?? undefined;
-    if (value !== undefined && typeof value !== "boolean") {
-      throw invalidType(field, "a boolean", value);
-    }
-  }
+  validateNumbers(body, NUMBER_RULES);
+  validateBooleans(body, BOOLEAN_FIELDS);
   for (const field of OBJECT_FIELDS) {
     const value = body[field] ?? undefined;
     if (value !== undefined && !isJsonObject(value)) {
@@ -93,38 +79,6 @@ function validateScalars(body: JsonObject): void {
   }
   for (const [field, maximum] of STRING_FIELDS) {
     validateString(body[field], field, maximum);
-  }
-}
-
-function validateNumber(value: Json | undefined, rule: NumberRule): void {
-  if (value === undefined || value === null) {
-    return;
-  }
-  const { field, minimum, maximum, integer } = rule;
-  const kind = integer ? "integer" : "decimal";
-  if (typeof value !== "number" || (integer && Number.isFinite(value) && !Number.isInteger(value))) {
-    throw invalidType(field, integer ? "an integer" : "a decimal", value);
-  }
-  const shown = !integer && Number.isInteger(value) ? value.toFixed(1) : String(value);
-  if (value > maximum) {
-    const message = `Invalid '${field}': ${kind} above maximum value. Expected a value <= ${maximum}, but got ${shown} instead.`;
-    throw brokenRule(field, message, `${kind}_above_max_value`);
-  }
-  if (value < minimum) {
-    const message = `Invalid '${field}': ${kind} below minimum value. Expected a value >= ${minimum}, but got ${shown} instead.`;
-    throw brokenRule(field, message, `${kind}_below_min_value`);
-  }
-}
-
-function validateString(value: Json | undefined, param: string, maximum: number): void {
-  if (value === undefined || value === null) {
-    return;
-  }
-  if (typeof value !== "string") {
-    throw invalidType(param, "a string", value);
-  }
-  if (value.length > maximum) {
-    throw stringTooLong(param, maximum, value.length);
   }
 }
 
