@@ -2,11 +2,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { CodecError, JsonObject } from "../codec.ts";
 import { createAnthropicMessagesCodec } from "./anthropic-messages-codec.ts";
-import { collectEvents, collectResponse } from "../testing/collect-answer.ts";
+import { assertObserved, decodeRecording, recodeRecording } from "../testing/play-recording.ts";
 import { createSseDecoder } from "../sse/sse-decoder.ts";
 import { isJsonObject } from "../json/json-fields.ts";
 import { decodeUsage } from "./map-usage.ts";
-import { type Exchange, readExchanges, readParallel } from "../testing/read-recordings.ts";
+import { readExchanges, readParallel } from "../testing/read-recordings.ts";
 
 const codec = createAnthropicMessagesCodec();
 const responseOptions = { fallbackId: "msg_fallback", fallbackCreated: 1, includeUsage: true };
@@ -41,7 +41,7 @@ for (const exchange of exchanges) {
     continue;
   }
   test(`decodes the recorded answer ${id}, and its own encoding of it`, () => {
-    const answer = decode(exchange);
+    const answer = decodeRecording(codec, exchange);
     assert.equal(answer.text, derived.text ?? "");
     assert.equal(answer.reasoning, derived.reasoning ?? "");
     assert.deepEqual(
@@ -50,19 +50,11 @@ for (const exchange of exchanges) {
     );
     assert.equal(answer.nativeFinishReason, derived.finish ?? "");
     assert.deepEqual(answer.usage, decodeUsage(derived.usage));
-    assert.deepEqual(recode(exchange), answer);
+    assert.deepEqual(recodeRecording(codec, exchange, responseOptions, checkOrder), answer);
   });
   if (response.sse_text !== undefined) {
     test(`observes the recorded stream ${id} as it decodes it`, () => {
-      const observer = codec.createStreamObserver({ stripUsage: false });
-      const bytes = Buffer.from(response.sse_text ?? "");
-      const forwarded = [bytes.subarray(0, 700), bytes.subarray(700)].map((piece) => observer.push(piece));
-      const answer = decode(exchange);
-      assert.deepEqual(Buffer.concat(forwarded), bytes);
-      assert.equal(observer.complete, true);
-      assert.equal(observer.finishReason, answer.finishReason);
-      assert.deepEqual(observer.usage, answer.usage);
-      assert.ok(observer.countedOutputTokens > 0);
+      assertObserved(codec, exchange);
     });
   }
 }
@@ -92,27 +84,6 @@ for (const { id, request } of [...exchanges, ...readParallel("anthropic.messages
     assert.deepEqual(codec.decodeRequest(encoded.body).messages, decoded.messages);
     assert.deepEqual(codec.decodeRequest(encoded.body).tools, decoded.tools);
   });
-}
-
-function decode({ response }: Exchange): ReturnType<typeof collectEvents> {
-  if (response.sse_text === undefined) {
-    return collectResponse(codec.decodeResponse(response.body ?? {}));
-  }
-  const decoder = codec.createStreamDecoder();
-  return collectEvents([...decoder.push(Buffer.from(response.sse_text)), ...decoder.end()]);
-}
-
-function recode({ response }: Exchange): ReturnType<typeof collectEvents> {
-  if (response.sse_text === undefined) {
-    const decoded = codec.decodeResponse(response.body ?? {});
-    return collectResponse(codec.decodeResponse(codec.encodeResponse(decoded, responseOptions)));
-  }
-  const decoder = codec.createStreamDecoder();
-  const encoder = codec.createStreamEncoder(responseOptions);
-  const again = codec.createStreamDecoder();
-  const bytes = encoder.encode([...decoder.push(Buffer.from(response.sse_text)), ...decoder.end()]);
-  checkOrder(bytes);
-  return collectEvents([...again.push(bytes), ...again.end()]);
 }
 
 /** Blocks follow one another, each begun and ended, between the beginning and the end of the message. */

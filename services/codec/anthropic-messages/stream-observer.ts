@@ -1,4 +1,5 @@
 import { FinishReason, type Usage } from "#gen/penstock/type/v1/usage_pb.ts";
+import { countDeltaTokens } from "../chat/count-delta-tokens.ts";
 import { CodecError, type JsonObject, ProviderStreamError, type StreamObserver } from "../codec.ts";
 import { createSseBorderCutter } from "../sse/sse-border-cutter.ts";
 import { isJsonObject, parseJson, stringOrEmpty } from "../json/json-fields.ts";
@@ -16,7 +17,6 @@ const ERROR_MARKER = Buffer.from('"error"');
 const LETTER_A = 0x61;
 
 const DELTA_OVERHEAD_BYTES = 130;
-const BYTES_PER_TOKEN = 4;
 
 /** Observes Anthropic's stream: parses what begins and ends the message and errors, and looks at bytes otherwise. */
 export function createStreamObserver(): StreamObserver {
@@ -126,8 +126,7 @@ export function createStreamObserver(): StreamObserver {
       return cutter.pendingBytes;
     },
     get countedOutputTokens() {
-      const textBytes = deltaBytes - deltas * DELTA_OVERHEAD_BYTES;
-      return Math.max(deltas, Math.floor(textBytes / BYTES_PER_TOKEN), contentSeen ? 1 : 0);
+      return countDeltaTokens({ deltas, deltaBytes, overheadBytes: DELTA_OVERHEAD_BYTES, contentSeen });
     },
   };
 }

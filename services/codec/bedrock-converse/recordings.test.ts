@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isJsonObject } from "../json/json-fields.ts";
-import { type CollectedAnswer, collectEvents, collectResponse } from "../testing/collect-answer.ts";
-import { type Exchange, readExchanges, readParallel } from "../testing/read-recordings.ts";
+import { collectEvents, collectResponse } from "../testing/collect-answer.ts";
+import { assertObserved, decodeRecording, recodeRecording, recordedStream } from "../testing/play-recording.ts";
+import { readExchanges, readParallel } from "../testing/read-recordings.ts";
 import { createAnthropicMessagesCodec } from "../anthropic-messages/anthropic-messages-codec.ts";
 import { createBedrockInvokeCodec } from "./bedrock-invoke-codec.ts";
 import { createBedrockConverseCodec } from "./bedrock-converse-codec.ts";
@@ -63,7 +64,7 @@ for (const exchange of exchanges) {
     continue;
   }
   test(`decodes the recorded answer ${id}, and its own encoding of it`, () => {
-    const answer = decode(exchange);
+    const answer = decodeRecording(codec, exchange);
     assert.equal(answer.text, derived.text ?? "");
     assert.equal(answer.reasoning, derived.reasoning ?? "");
     assert.deepEqual(
@@ -73,19 +74,11 @@ for (const exchange of exchanges) {
     assert.equal(answer.nativeFinishReason, derived.finish ?? "");
     assert.deepEqual(answer.usage, decodeUsage(derived.usage));
     assert.equal(answer.ended, true);
-    assert.deepEqual(recode(exchange), answer);
+    assert.deepEqual(recodeRecording(codec, exchange, options), answer);
   });
   if (response.eventstream_base64 !== undefined) {
     test(`observes the recorded stream ${id} as it decodes it`, () => {
-      const observer = codec.createStreamObserver({ stripUsage: false });
-      const bytes = bytesOf(exchange);
-      const forwarded = [bytes.subarray(0, 700), bytes.subarray(700)].map((piece) => observer.push(piece));
-      const answer = decode(exchange);
-      assert.deepEqual(Buffer.concat(forwarded), bytes);
-      assert.equal(observer.complete, true);
-      assert.equal(observer.finishReason, answer.finishReason);
-      assert.deepEqual(observer.usage, answer.usage);
-      assert.ok(observer.countedOutputTokens > 0);
+      assertObserved(codec, exchange);
     });
   }
 }
@@ -102,13 +95,13 @@ for (const exchange of ["bedrock/invoke", "bedrock/invoke-with-response-stream"]
     const answer =
       response.eventstream_base64 === undefined
         ? collectResponse(invoke.decodeResponse(response.body ?? {}))
-        : collectEvents([...decoder.push(bytesOf(exchange)), ...decoder.end()]);
+        : collectEvents([...decoder.push(recordedStream(exchange) ?? Buffer.alloc(0)), ...decoder.end()]);
     assert.ok(answer.text !== "" || answer.toolCalls.length > 0);
     assert.ok((answer.usage?.outputTokens ?? 0n) > 0n);
     assert.equal(answer.ended, true);
     if (response.eventstream_base64 !== undefined) {
       const observer = invoke.createStreamObserver({ stripUsage: false });
-      const forwarded = Buffer.from(observer.push(bytesOf(exchange)));
+      const forwarded = Buffer.from(observer.push(recordedStream(exchange) ?? Buffer.alloc(0)));
       const again = createAnthropicMessagesCodec().createStreamDecoder();
       assert.deepEqual(collectEvents(again.push(forwarded)), answer);
       assert.equal(observer.complete, true);
@@ -126,27 +119,4 @@ function plain({ parts, role }: { readonly parts: readonly unknown[]; readonly r
         : value,
   );
   return { role, text };
-}
-
-function bytesOf({ response }: Exchange): Buffer {
-  return Buffer.from(response.eventstream_base64 ?? "", "base64");
-}
-
-function decode(exchange: Exchange): CollectedAnswer {
-  if (exchange.response.eventstream_base64 === undefined) {
-    return collectResponse(codec.decodeResponse(exchange.response.body ?? {}));
-  }
-  const decoder = codec.createStreamDecoder();
-  return collectEvents([...decoder.push(bytesOf(exchange)), ...decoder.end()]);
-}
-
-function recode(exchange: Exchange): CollectedAnswer {
-  if (exchange.response.eventstream_base64 === undefined) {
-    const decoded = codec.decodeResponse(exchange.response.body ?? {});
-    return collectResponse(codec.decodeResponse(codec.encodeResponse(decoded, options)));
-  }
-  const decoder = codec.createStreamDecoder();
-  const again = codec.createStreamDecoder();
-  const bytes = codec.createStreamEncoder(options).encode([...decoder.push(bytesOf(exchange)), ...decoder.end()]);
-  return collectEvents([...again.push(bytes), ...again.end()]);
 }

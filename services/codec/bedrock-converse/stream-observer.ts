@@ -1,4 +1,5 @@
 import { FinishReason, type Usage } from "#gen/penstock/type/v1/usage_pb.ts";
+import { countDeltaTokens } from "../chat/count-delta-tokens.ts";
 import type { StreamObserver } from "../codec.ts";
 import { stringOrEmpty } from "../json/json-fields.ts";
 import { createFrameCutter } from "./event-frames.ts";
@@ -8,7 +9,6 @@ import { parseFrame } from "./parse-frame.ts";
 
 // The frame of a delta without its text, and with half of the padding that Bedrock adds.
 const DELTA_OVERHEAD_BYTES = 200;
-const BYTES_PER_TOKEN = 4;
 
 /** Observes a ConverseStream, frame by frame. */
 export function createStreamObserver(): StreamObserver {
@@ -68,8 +68,7 @@ export function createStreamObserver(): StreamObserver {
       return cutter.pendingBytes;
     },
     get countedOutputTokens() {
-      const textBytes = deltaBytes - deltas * DELTA_OVERHEAD_BYTES;
-      return Math.max(deltas, Math.floor(textBytes / BYTES_PER_TOKEN), contentSeen ? 1 : 0);
+      return countDeltaTokens({ deltas, deltaBytes, overheadBytes: DELTA_OVERHEAD_BYTES, contentSeen });
     },
   };
 }

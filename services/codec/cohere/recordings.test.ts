@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ProviderStreamError } from "../codec.ts";
 import { isJsonObject } from "../json/json-fields.ts";
-import { type CollectedAnswer, collectEvents, collectResponse } from "../testing/collect-answer.ts";
-import { type Exchange, readExchanges } from "../testing/read-recordings.ts";
+import { assertObserved, decodeRecording, recodeRecording, recordedStream } from "../testing/play-recording.ts";
+import { readExchanges } from "../testing/read-recordings.ts";
 import { createCohereCodec } from "./cohere-codec.ts";
 import { decodeUsage } from "./map-usage.ts";
 
@@ -54,8 +54,8 @@ for (const exchange of exchanges) {
   if (id === FAILED) {
     test(`throws the failure out of the recorded stream ${id}`, () => {
       for (const run of [
-        () => decode(exchange),
-        () => codec.createStreamObserver({ stripUsage: false }).push(bytesOf(exchange)),
+        () => decodeRecording(codec, exchange),
+        () => codec.createStreamObserver({ stripUsage: false }).push(recordedStream(exchange) ?? Buffer.alloc(0)),
       ]) {
         assert.throws(
           run,
@@ -67,7 +67,7 @@ for (const exchange of exchanges) {
     continue;
   }
   test(`decodes the recorded answer ${id}, and its own encoding of it`, () => {
-    const answer = decode(exchange);
+    const answer = decodeRecording(codec, exchange);
     assert.equal(answer.text, derived.text ?? PLANS.get(id) ?? "");
     assert.equal(answer.reasoning, derived.reasoning ?? "");
     assert.deepEqual(
@@ -76,42 +76,11 @@ for (const exchange of exchanges) {
     );
     assert.equal(answer.nativeFinishReason, derived.finish ?? "");
     assert.deepEqual(answer.usage, decodeUsage(derived.usage));
-    assert.deepEqual(recode(exchange), answer);
+    assert.deepEqual(recodeRecording(codec, exchange, options), answer);
   });
   if (response.sse_text !== undefined) {
     test(`observes the recorded stream ${id} as it decodes it`, () => {
-      const observer = codec.createStreamObserver({ stripUsage: false });
-      const bytes = bytesOf(exchange);
-      const forwarded = [bytes.subarray(0, 700), bytes.subarray(700)].map((piece) => observer.push(piece));
-      const answer = decode(exchange);
-      assert.deepEqual(Buffer.concat(forwarded), bytes);
-      assert.equal(observer.complete, response.sse_text?.includes("[DONE]"));
-      assert.equal(observer.finishReason, answer.finishReason);
-      assert.deepEqual(observer.usage, answer.usage);
-      assert.ok(observer.countedOutputTokens > 0);
+      assertObserved(codec, exchange, response.sse_text?.includes("[DONE]"));
     });
   }
-}
-
-function bytesOf({ response }: Exchange): Buffer {
-  return Buffer.from(response.sse_text ?? "");
-}
-
-function decode(exchange: Exchange): CollectedAnswer {
-  if (exchange.response.sse_text === undefined) {
-    return collectResponse(codec.decodeResponse(exchange.response.body ?? {}));
-  }
-  const decoder = codec.createStreamDecoder();
-  return collectEvents([...decoder.push(bytesOf(exchange)), ...decoder.end()]);
-}
-
-function recode(exchange: Exchange): CollectedAnswer {
-  if (exchange.response.sse_text === undefined) {
-    const decoded = codec.decodeResponse(exchange.response.body ?? {});
-    return collectResponse(codec.decodeResponse(codec.encodeResponse(decoded, options)));
-  }
-  const decoder = codec.createStreamDecoder();
-  const again = codec.createStreamDecoder();
-  const bytes = codec.createStreamEncoder(options).encode([...decoder.push(bytesOf(exchange)), ...decoder.end()]);
-  return collectEvents([...again.push(bytes), ...again.end()]);
 }

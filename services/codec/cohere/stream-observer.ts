@@ -1,4 +1,5 @@
 import { FinishReason, type Usage } from "#gen/penstock/type/v1/usage_pb.ts";
+import { countDeltaTokens } from "../chat/count-delta-tokens.ts";
 import { type JsonObject, ProviderStreamError, type StreamObserver } from "../codec.ts";
 import { isJsonObject, stringOrEmpty } from "../json/json-fields.ts";
 import { asObject } from "../json/json-values.ts";
@@ -13,7 +14,6 @@ import { FINAL_MARKER, parseStreamEvent } from "./parse-stream-event.ts";
 const CONTENT = /"(?:content-delta|tool-plan-delta|tool-call-(?:start|delta))"/;
 
 const DELTA_OVERHEAD_BYTES = 125;
-const BYTES_PER_TOKEN = 4;
 
 /** Observes Cohere's stream: parses what begins and ends the answer, and looks at the bytes of the rest. */
 export function createStreamObserver(): StreamObserver {
@@ -92,8 +92,7 @@ export function createStreamObserver(): StreamObserver {
       return cutter.pendingBytes;
     },
     get countedOutputTokens() {
-      const textBytes = deltaBytes - deltas * DELTA_OVERHEAD_BYTES;
-      return Math.max(deltas, Math.floor(textBytes / BYTES_PER_TOKEN), contentSeen ? 1 : 0);
+      return countDeltaTokens({ deltas, deltaBytes, overheadBytes: DELTA_OVERHEAD_BYTES, contentSeen });
     },
   };
 }

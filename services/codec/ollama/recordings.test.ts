@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isJsonObject } from "../json/json-fields.ts";
-import { type CollectedAnswer, collectEvents, collectResponse } from "../testing/collect-answer.ts";
-import { type Exchange, readExchanges } from "../testing/read-recordings.ts";
+import { assertObserved, decodeRecording, recodeRecording } from "../testing/play-recording.ts";
+import { readExchanges } from "../testing/read-recordings.ts";
 import { decodeUsage } from "./map-usage.ts";
 import { createOllamaCodec, createOllamaEmbedCodec } from "./ollama-codec.ts";
 
@@ -38,7 +38,7 @@ for (const exchange of exchanges) {
     continue;
   }
   test(`decodes the recorded answer ${id}, and its own encoding of it`, () => {
-    const answer = decode(exchange);
+    const answer = decodeRecording(codec, exchange);
     assert.equal(answer.text, derived.text ?? "");
     assert.equal(answer.reasoning, derived.reasoning ?? "");
     assert.deepEqual(
@@ -48,19 +48,11 @@ for (const exchange of exchanges) {
     assert.equal(answer.nativeFinishReason, derived.finish ?? "");
     assert.deepEqual(answer.usage, decodeUsage(derived.usage ?? {}));
     assert.equal(answer.ended, true);
-    assert.deepEqual(recode(exchange), answer);
+    assert.deepEqual(recodeRecording(codec, exchange, options), answer);
   });
   if (response.ndjson_text !== undefined) {
     test(`observes the recorded stream ${id} as it decodes it`, () => {
-      const observer = codec.createStreamObserver({ stripUsage: false });
-      const bytes = bytesOf(exchange);
-      const forwarded = [bytes.subarray(0, 700), bytes.subarray(700)].map((piece) => observer.push(piece));
-      const answer = decode(exchange);
-      assert.deepEqual(Buffer.concat(forwarded), bytes);
-      assert.equal(observer.complete, true);
-      assert.equal(observer.finishReason, answer.finishReason);
-      assert.deepEqual(observer.usage, answer.usage);
-      assert.ok(observer.countedOutputTokens > 0);
+      assertObserved(codec, exchange);
     });
   }
 }
@@ -72,27 +64,4 @@ for (const { id, request, response } of readExchanges("ollama/api.embed")) {
     assert.equal(decoded.embeddings[0]?.values.length, 768);
     assert.deepEqual(embed.decodeResponse(embed.encodeResponse(decoded)), decoded);
   });
-}
-
-function bytesOf({ response }: Exchange): Buffer {
-  return Buffer.from(response.ndjson_text ?? "");
-}
-
-function decode(exchange: Exchange): CollectedAnswer {
-  if (exchange.response.ndjson_text === undefined) {
-    return collectResponse(codec.decodeResponse(exchange.response.body ?? {}));
-  }
-  const decoder = codec.createStreamDecoder();
-  return collectEvents([...decoder.push(bytesOf(exchange)), ...decoder.end()]);
-}
-
-function recode(exchange: Exchange): CollectedAnswer {
-  if (exchange.response.ndjson_text === undefined) {
-    const decoded = codec.decodeResponse(exchange.response.body ?? {});
-    return collectResponse(codec.decodeResponse(codec.encodeResponse(decoded, options)));
-  }
-  const decoder = codec.createStreamDecoder();
-  const again = codec.createStreamDecoder();
-  const bytes = codec.createStreamEncoder(options).encode([...decoder.push(bytesOf(exchange)), ...decoder.end()]);
-  return collectEvents([...again.push(bytes), ...again.end()]);
 }
